@@ -1,0 +1,1 @@
+"""What we can do to the world: one class per capability."""

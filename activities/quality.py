@@ -1,0 +1,36 @@
+"""Quality: find a repository's gates, run one of them on a commit and on its base."""
+
+from domain.idea import Acceptance
+from domain.record import Record
+from domain.repository import Repository
+from domain.review import GateSpec
+
+
+class SelectGates(Record):
+    """Gates come from the base commit only, plus what the idea adds."""
+
+    repository: Repository
+    base_sha: str
+    validation: tuple[str, ...] = ()
+    acceptance: tuple[Acceptance, ...] = ()
+    protected_paths: tuple[str, ...] = ()
+
+
+class RunGate(Record):
+    """Judge `sha` against `base_sha` with one gate."""
+
+    key: str
+    round: int
+    where: str  # task, review or train
+    task: str = ""
+    attempt: int = 0
+    repository: Repository
+    base_sha: str
+    sha: str
+    gate: GateSpec
+    gate_set: str  # digest of the set
+    protected_paths: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ("**",)  # for the scope gate
+    forbidden: tuple[str, ...] = ()
+    max_changed_lines: int = 0  # for the churn gate; 0: no limit
+    generated: tuple[str, ...] = ()  # paths edited by builtin operations, counted apart

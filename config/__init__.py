@@ -1,0 +1,1 @@
+"""What was chosen: settings, YAML readers, and the YAML."""

@@ -1,0 +1,54 @@
+"""The environment, typed: where slipway keeps its things, and which database and server it uses."""
+
+import os
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def default_home() -> Path:
+    """Return the state folder of the XDG base directory specification 0.8."""
+    state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(state).expanduser() / "slipway"
+
+
+class Settings(BaseSettings):
+    """Read once at the edge (`workers`, `starter`); every variable starts with `SLIPWAY_`."""
+
+    model_config = SettingsConfigDict(env_prefix="SLIPWAY_", frozen=True, extra="ignore")
+
+    home: Path = Field(default_factory=default_home)
+    database_url: str = ""  # empty: a SQLite file in `home`
+    temporal_bin: str = ""  # a `temporal` binary; empty: found or fetched
+    cache: Path | None = None  # tools and target environments; empty: `home`/cache
+    agent_slots: int = Field(default=4, ge=1)  # agents at once on this host
+    check_slots: int = Field(default=2, ge=1)  # gate commands at once on this host
+    minimum_tier: str = "limits"  # lowest sandbox tier in which a command may run
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the records."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.home / 'slipway.db'}"
+
+    @property
+    def cache_folder(self) -> Path:
+        return self.cache or self.home / "cache"
+
+    @property
+    def objects(self) -> Path:
+        """Bare git stores, one per repository."""
+        return self.home / "objects"
+
+    @property
+    def artifacts(self) -> Path:
+        return self.home / "artifacts"
+
+    @property
+    def workspaces(self) -> Path:
+        return self.home / "workspaces"
+
+    @property
+    def operator(self) -> Path:
+        """The operator's own policy.yaml, agents/ and recipes/."""
+        return self.home / "config"

@@ -1,0 +1,1 @@
+"""What is true, and what follows: frozen records and pure functions."""

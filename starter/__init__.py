@@ -1,0 +1,1 @@
+"""How an idea is begun, steered and watched."""
