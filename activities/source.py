@@ -1,6 +1,6 @@
 """Source: what we do to git; each method is one effect, checked before and read back after."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 from domain.change import Release
 from domain.delivery import Patience
@@ -122,3 +122,36 @@ class MergeResult(Record):
     conflicts: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()
     base_sha: str = ""  # where the base branch stood when the train judged
+
+
+class EffectRow(Record):
+    """What the ledger knows of an effect; `done` carries what was read back."""
+
+    op: str
+    done: bool = False
+    readback: str = ""
+
+
+class Effects(Protocol):
+    """The one way into every effect: reads the switch, checks answers, writes the intent."""
+
+    async def begin(
+        self,
+        op: str,
+        *,
+        key: str,
+        kind: str,
+        scopes: tuple[str, ...],
+        subject_sha256: str,
+        intent: str,
+        approvals: tuple[str, ...] = (),
+    ) -> EffectRow:
+        """Write the intent row in the transaction that checks switches and consumes approvals.
+
+        Raises `Rejected` with code `switched_off`, `not_approved` or `already_consumed`.
+        """
+        ...
+
+    async def finish(self, op: str, readback: str) -> None:
+        """Record what was read back after the write."""
+        ...

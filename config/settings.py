@@ -13,6 +13,12 @@ def default_home() -> Path:
     return Path(state).expanduser() / "slipway"
 
 
+def default_cache() -> Path:
+    """Return the cache folder of the same specification; homes share it, it holds no state."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "slipway"
+
+
 class Settings(BaseSettings):
     """Read once at the edge (`workers`, `starter`); every variable starts with `SLIPWAY_`."""
 
@@ -21,7 +27,7 @@ class Settings(BaseSettings):
     home: Path = Field(default_factory=default_home)
     database_url: str = ""  # empty: a SQLite file in `home`
     temporal_bin: str = ""  # a `temporal` binary; empty: found or fetched
-    cache: Path | None = None  # tools and target environments; empty: `home`/cache
+    cache: Path = Field(default_factory=default_cache)  # tools, target environments
     agent_slots: int = Field(default=4, ge=1)  # agents at once on this host
     check_slots: int = Field(default=2, ge=1)  # gate commands at once on this host
     minimum_tier: str = "limits"  # lowest sandbox tier in which a command may run
@@ -30,10 +36,6 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """SQLAlchemy URL of the records."""
         return self.database_url or f"sqlite+aiosqlite:///{self.home / 'slipway.db'}"
-
-    @property
-    def cache_folder(self) -> Path:
-        return self.cache or self.home / "cache"
 
     @property
     def objects(self) -> Path:
