@@ -1,0 +1,82 @@
+"""Who does it, how patient, how often again: the option profiles of all activity calls."""
+
+from datetime import timedelta
+
+from temporalio.common import RetryPolicy
+from temporalio.workflow import ActivityCancellationType, ActivityConfig
+
+from domain.delivery import Patience
+from workflows.names import AGENTS, CHECKS, INTEGRATIONS
+
+# The match is on the exact class name, so these are all there are (domain/errors.py).
+NEVER_AGAIN = ["Rejected", "Misconfigured", "Refused", "ValidationError"]
+
+
+def _again(patience: Patience, attempts: int = 0) -> RetryPolicy:
+    return RetryPolicy(
+        initial_interval=timedelta(seconds=patience.retry_first),
+        maximum_interval=timedelta(seconds=patience.retry_max),
+        maximum_attempts=attempts,
+        non_retryable_error_types=NEVER_AGAIN,
+    )
+
+
+def quick(patience: Patience) -> ActivityConfig:
+    """Records, reads and git plumbing: seconds of work, tried until it works."""
+    return ActivityConfig(
+        task_queue=INTEGRATIONS,
+        start_to_close_timeout=timedelta(seconds=patience.quick),
+        retry_policy=_again(patience),
+    )
+
+
+def plumbing(patience: Patience) -> ActivityConfig:
+    """Git work that grows with the repository: heartbeats, tried until it works."""
+    return ActivityConfig(
+        task_queue=INTEGRATIONS,
+        start_to_close_timeout=timedelta(seconds=patience.plan),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def planning(patience: Patience) -> ActivityConfig:
+    return ActivityConfig(
+        task_queue=AGENTS,
+        start_to_close_timeout=timedelta(seconds=patience.plan),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def agent(patience: Patience, wall_seconds: float) -> ActivityConfig:
+    """One attempt of one task; a lost worker is replaced by another run of the same attempt."""
+    return ActivityConfig(
+        task_queue=AGENTS,
+        start_to_close_timeout=timedelta(seconds=wall_seconds + patience.agent_slack),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def selecting(patience: Patience) -> ActivityConfig:
+    return ActivityConfig(
+        task_queue=CHECKS,
+        start_to_close_timeout=timedelta(seconds=patience.plan),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience),
+    )
+
+
+def gate(patience: Patience, timeout_seconds: float) -> ActivityConfig:
+    """One gate on a commit and on its base: both sides, twice when something is newly red."""
+    return ActivityConfig(
+        task_queue=CHECKS,
+        start_to_close_timeout=timedelta(seconds=4 * timeout_seconds + patience.gate_slack),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience),
+        cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
