@@ -4,37 +4,9 @@ from typing import Protocol
 
 from temporalio import activity
 
-from domain.fact import Fact
-from domain.idea import Idea
-from domain.record import Record
-
-
-class RegisterIdea(Record):
-    """The row that makes an idea exist; `op` makes a second call of the same start a no-op."""
-
-    idea: Idea
-    workflow_id: str
-    run_id: str
-    op: str
-    at_ms: int
-
-
-class Registered(Record):
-    """`accepted` is false when the key belongs to another specification."""
-
-    accepted: bool
-    reason: str = ""
-
-
-class RecordFacts(Record):
-    """Facts of one idea, in order, written in one transaction with their events."""
-
-    key: str
-    round: int
-    op: str  # operation id: the same again is a no-op
-    at_ms: int
-    actor: str = "slipway"
-    facts: tuple[Fact, ...]
+from domain.ledger import RecordFacts as RecordFacts
+from domain.ledger import Registered as Registered
+from domain.ledger import RegisterIdea as RegisterIdea
 
 
 class Records(Protocol):

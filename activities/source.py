@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 from domain.change import Release
 from domain.delivery import Patience
 from domain.idea import ChangeKind
+from domain.ledger import EffectRow as EffectRow
 from domain.record import Record
 from domain.repository import Repository, RepositoryFacts
 from domain.review import GateResult, GateSet
@@ -122,14 +123,6 @@ class MergeResult(Record):
     conflicts: tuple[str, ...] = ()
     gates: tuple[GateResult, ...] = ()
     base_sha: str = ""  # where the base branch stood when the train judged
-
-
-class EffectRow(Record):
-    """What the ledger knows of an effect; `done` carries what was read back."""
-
-    op: str
-    done: bool = False
-    readback: str = ""
 
 
 class Effects(Protocol):
