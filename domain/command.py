@@ -27,10 +27,12 @@ class CommandOrder(Record):
     readable: tuple[
         str, ...
     ] = ()  # further paths that it may read (target environment, interpreter)
+    writable: tuple[str, ...] = ()  # further folders that it may write
     network: bool = False
     limits: CommandLimits = CommandLimits()
     output: str = ""  # file that receives stdout and stderr; empty: a temporary one
     events: str = ""  # file that receives the JSON lines of fd 3; empty: none
+    lock: str = ""  # file that says who runs; a second run with it ends the first before it starts
 
 
 class CommandOutcome(Record):
@@ -45,4 +47,5 @@ class CommandOutcome(Record):
     truncated: bool = False
     peak_memory_mib: int = 0
     leftovers: int = 0  # processes that had outlived the command and were ended
+    events: int = 0  # JSON lines seen on fd 3
     tier: Tier = Tier()
