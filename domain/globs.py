@@ -28,6 +28,11 @@ def covered(paths: tuple[str, ...], patterns: tuple[str, ...]) -> tuple[str, ...
     return tuple(path for path in paths if matches(path, patterns))
 
 
+def alternatives(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """Return what a pattern stands for: any of these sequences of names and `**`."""
+    return _parse(pattern)
+
+
 @lru_cache(maxsize=4_096)
 def _parse(pattern: str) -> tuple[tuple[str, ...], ...]:
     """Turn a pattern into alternatives, each a sequence of names and `**`."""

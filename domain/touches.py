@@ -1,0 +1,135 @@
+"""Which paths an operation may touch, and whether two sets of globs can meet in one file."""
+
+import re
+from functools import lru_cache
+
+from domain.globs import alternatives, matches
+from domain.operation import PYTHON, ApplyPatch, MoveFile, Operation
+
+_CLASS = re.compile(r"\[[^\]]+\]")
+_PATCHED = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n\r]+)", re.MULTILINE)
+_ANY_LETTER = "\x01"  # stands for what a wildcard matches; no path has it
+_ANY_NAME = 2 * _ANY_LETTER
+
+
+def touched_by(operation: Operation) -> tuple[str, ...]:
+    """Return globs that cover every file the operation may change, sorted."""
+    if isinstance(operation, ApplyPatch):
+        paths = tuple(path for path in _PATCHED.findall(operation.patch) if path != "/dev/null")
+        return tuple(sorted(set(paths)))
+    touched = {*getattr(operation, "paths", ()), getattr(operation, "path", "")}
+    if isinstance(operation, MoveFile):
+        touched.add(operation.to)
+    if operation.op in _WHOLE_PROJECT or getattr(operation, "guard", ""):
+        touched.update(PYTHON)
+    return tuple(sorted(touched - {""}))
+
+
+# They find the file of a dotted name by themselves.
+_WHOLE_PROJECT = (
+    "change_default",
+    "add_decorator",
+    "replace_function",
+    "insert_method",
+    "add_dataclass_field",
+    "move_symbol",
+)
+
+
+def meeting(one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, str] | None:
+    """Return the first pair of globs that some path could match both, or None."""
+    for first in one:
+        for second in other:
+            if meet(first, second):
+                return first, second
+    return None
+
+
+@lru_cache(maxsize=65_536)
+def meet(first: str, second: str) -> bool:
+    """Say whether some path could match both globs; a character class counts as any character."""
+    return any(
+        _sequences_meet(one, other) for one in alternatives(first) for other in alternatives(second)
+    )
+
+
+def within(glob: str, patterns: tuple[str, ...]) -> bool:
+    """Say whether all that a glob matches is covered by the patterns, as far as can be told."""
+    return matches(_sample(glob), patterns)
+
+
+def _sample(glob: str) -> str:
+    """Return a path that the glob matches and that no narrower glob would."""
+    deep = glob.replace("**", f"{_ANY_NAME}/{_ANY_NAME}")
+    return _CLASS.sub(_ANY_LETTER, deep).replace("*", _ANY_NAME).replace("?", _ANY_LETTER)
+
+
+def _sequences_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Walk both at once; a `**` may use up any name of the other, or none."""
+    seen = {(0, 0)}
+    todo = [(0, 0)]
+    while todo:
+        here = todo.pop()
+        if here == (len(one), len(other)):
+            return True
+        for step in _steps(one, other, *here):
+            if step not in seen:
+                seen.add(step)
+                todo.append(step)
+    return False
+
+
+def _steps(
+    one: tuple[str, ...], other: tuple[str, ...], i: int, j: int
+) -> tuple[tuple[int, int], ...]:
+    left = one[i] if i < len(one) else None
+    right = other[j] if j < len(other) else None
+    if left == "**" or right == "**":
+        return tuple(
+            step
+            for step, possible in (
+                ((i + 1, j), left == "**" or (left is not None and right == "**")),
+                ((i, j + 1), right == "**" or (right is not None and left == "**")),
+            )
+            if possible
+        )
+    if left is None or right is None or not _names_meet(left, right):
+        return ()
+    return ((i + 1, j + 1),)
+
+
+@lru_cache(maxsize=16_384)
+def _names_meet(first: str, second: str) -> bool:
+    """Say whether one name can match both patterns: the same walk, letter by letter."""
+    one, other = _letters(first), _letters(second)
+    reach = {0}
+    for letter in one:
+        if letter == "*":
+            reach = set(range(min(reach), len(other) + 1))
+            continue
+        reach = _over_stars(reach, other)
+        after = {at for at in reach if at < len(other) and other[at] == "*"}
+        reach = after | {
+            at + 1
+            for at in reach
+            if at < len(other)
+            and other[at] != "*"
+            and (letter == "?" or other[at] in (letter, "?"))
+        }
+        if not reach:
+            return False
+    raise AssertionError("the empty letter ends the walk")
+
+
+def _letters(pattern: str) -> str:
+    return _CLASS.sub("?", pattern)
+
+
+def _over_stars(reach: set[int], pattern: str) -> set[int]:
+    """A star may match nothing: what follows it is in reach too."""
+    out = set(reach)
+    for at in sorted(reach):
+        while at < len(pattern) and pattern[at] == "*":
+            at += 1
+            out.add(at)
+    return out
