@@ -1,7 +1,7 @@
 """Quality: find a repository's gates, run one of them on a commit and on its base."""
 
 from domain.idea import Acceptance
-from domain.record import Record
+from domain.record import ArtifactRef, Record
 from domain.repository import Repository
 from domain.review import GateSpec
 
@@ -16,8 +16,8 @@ class SelectGates(Record):
     protected_paths: tuple[str, ...] = ()
 
 
-class RunGate(Record):
-    """Judge `sha` against `base_sha` with one gate."""
+class JudgeCommit(Record):
+    """Which commit is judged against which base, and what it was allowed to do."""
 
     key: str
     round: int
@@ -27,10 +27,16 @@ class RunGate(Record):
     repository: Repository
     base_sha: str
     sha: str
-    gate: GateSpec
     gate_set: str  # digest of the set
+    gate_set_ref: ArtifactRef | None = None  # where `gate` is read in full, if it came as a brief
     protected_paths: tuple[str, ...] = ()
     allowed: tuple[str, ...] = ("**",)  # for the scope gate
     forbidden: tuple[str, ...] = ()
     max_changed_lines: int = 0  # for the churn gate; 0: no limit
     generated: tuple[str, ...] = ()  # paths edited by builtin operations, counted apart
+
+
+class RunGate(JudgeCommit):
+    """Judge `sha` against `base_sha` with one gate."""
+
+    gate: GateSpec

@@ -21,19 +21,21 @@ def _again(patience: Patience, attempts: int = 0) -> RetryPolicy:
     )
 
 
-def quick(patience: Patience) -> ActivityConfig:
+def quick(patience: Patience, summary: str) -> ActivityConfig:
     """Records, reads and git plumbing: seconds of work, tried until it works."""
     return ActivityConfig(
         task_queue=INTEGRATIONS,
+        summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=patience.quick),
         retry_policy=_again(patience),
     )
 
 
-def plumbing(patience: Patience) -> ActivityConfig:
+def plumbing(patience: Patience, summary: str) -> ActivityConfig:
     """Git work that grows with the repository: heartbeats, tried until it works."""
     return ActivityConfig(
         task_queue=INTEGRATIONS,
+        summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=patience.plan),
         heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),
@@ -41,9 +43,10 @@ def plumbing(patience: Patience) -> ActivityConfig:
     )
 
 
-def planning(patience: Patience) -> ActivityConfig:
+def planning(patience: Patience, summary: str) -> ActivityConfig:
     return ActivityConfig(
         task_queue=AGENTS,
+        summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=patience.plan),
         heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),
@@ -51,10 +54,11 @@ def planning(patience: Patience) -> ActivityConfig:
     )
 
 
-def agent(patience: Patience, wall_seconds: float) -> ActivityConfig:
+def agent(patience: Patience, wall_seconds: float, summary: str) -> ActivityConfig:
     """One attempt of one task; a lost worker is replaced by another run of the same attempt."""
     return ActivityConfig(
         task_queue=AGENTS,
+        summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=wall_seconds + patience.agent_slack),
         heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),
@@ -62,19 +66,21 @@ def agent(patience: Patience, wall_seconds: float) -> ActivityConfig:
     )
 
 
-def selecting(patience: Patience) -> ActivityConfig:
+def selecting(patience: Patience, summary: str) -> ActivityConfig:
     return ActivityConfig(
         task_queue=CHECKS,
+        summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=patience.plan),
         heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),
     )
 
 
-def gate(patience: Patience, timeout_seconds: float) -> ActivityConfig:
+def gate(patience: Patience, timeout_seconds: float, summary: str) -> ActivityConfig:
     """One gate on a commit and on its base: both sides, twice when something is newly red."""
     return ActivityConfig(
         task_queue=CHECKS,
+        summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=4 * timeout_seconds + patience.gate_slack),
         heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),

@@ -1,0 +1,52 @@
+"""What each queue runs, and how much of it at once."""
+
+from collections.abc import Callable
+from typing import Any
+
+from workflows.integrate import IntegrateChanges
+
+from config.settings import Settings
+from domain.record import Record
+from workers.wiring import Hands
+from workflows.deliver import DeliverIdea
+from workflows.implement import ImplementTask
+from workflows.names import AGENTS, CHECKS, DELIVERY, INTEGRATIONS
+
+WORKFLOWS: tuple[type, ...] = (DeliverIdea, ImplementTask, IntegrateChanges)
+
+
+class Load(Record):
+    """How much one worker of a queue does at once."""
+
+    activities: int = 100
+    cached_workflows: int = 2_000
+
+
+def load(queue: str, settings: Settings) -> Load:
+    """Return the limits of a queue on this host; agents and gates have fixed slots."""
+    slots = {AGENTS: settings.agent_slots, CHECKS: settings.check_slots, INTEGRATIONS: 32}
+    return Load(activities=slots.get(queue, 100))
+
+
+def activities(queue: str, hands: Hands) -> list[Callable[..., Any]]:
+    """Return the activities of a queue; the workflows' queue has none, so it needs no credential.
+
+    One queue is one credential boundary: only what it runs is built.
+    """
+    if queue == AGENTS:
+        return [hands.planning.plan_idea, hands.agents.implement_task]
+    if queue == CHECKS:
+        return [hands.quality.select_gates, hands.quality.run_gate]
+    if queue == INTEGRATIONS:
+        return [*_methods(hands.ledger), *_methods(hands.source), *_methods(hands.policies)]
+    return []
+
+
+def workflows(queue: str) -> list[type]:
+    return list(WORKFLOWS) if queue == DELIVERY else []
+
+
+def _methods(capability: object) -> list[Callable[..., Any]]:
+    """Return every activity of a capability class, so that none is forgotten."""
+    members = (getattr(capability, name) for name in sorted(dir(capability)) if name[0] != "_")
+    return [member for member in members if hasattr(member, "__temporal_activity_definition")]

@@ -1,0 +1,41 @@
+"""Chronicle: how a workflow puts facts on record, each batch under its own operation id."""
+
+from temporalio import workflow
+
+from activities.ledger import Ledger
+from domain.delivery import Patience
+from domain.fact import Fact
+from domain.ledger import RecordFacts
+from workflows.options import quick
+
+
+class Chronicle:
+    """Writes facts of one idea in the order in which they are told."""
+
+    def __init__(self, key: str, patience: Patience) -> None:
+        self._key = key
+        self._patience = patience
+        self._told = 0
+
+    async def tell(self, round_: int, *facts: Fact, actor: str = "slipway") -> None:
+        """Record the facts in one transaction; returns when they are durable."""
+        self._told += 1
+        info = workflow.info()
+        order = RecordFacts(
+            key=self._key,
+            round=round_,
+            op=f"{info.workflow_id}/{info.run_id[:8]}/{self._told}",
+            at_ms=now_ms(),
+            actor=actor,
+            facts=facts,
+        )
+        await workflow.execute_activity_method(
+            Ledger.record_facts,
+            order,
+            **quick(self._patience, ", ".join(fact.kind for fact in facts)[:200]),
+        )
+
+
+def now_ms() -> int:
+    """Return the workflow's time in milliseconds since the epoch."""
+    return int(workflow.now().timestamp() * 1000)
