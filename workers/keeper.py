@@ -52,6 +52,7 @@ class Seen(NamedTuple):
 
     pid: int
     parent: int
+    group: int
     state: str
     start: int
     rss: int
@@ -64,7 +65,9 @@ def look(pid: int | str) -> Seen | None:
     except OSError:
         return None
     rest = text[text.rindex(b")") + 2 :].split()
-    return Seen(int(pid), int(rest[1]), rest[0].decode(), int(rest[19]), int(rest[21]))
+    return Seen(
+        int(pid), int(rest[1]), int(rest[2]), rest[0].decode(), int(rest[19]), int(rest[21])
+    )
 
 
 def everybody() -> Iterator[Seen]:
@@ -101,6 +104,13 @@ def send(pid: int, number: int) -> None:
         os.kill(pid, number)
     except OSError:
         return  # gone, or (setuid) not ours to signal
+
+
+def send_group(group: int, number: int) -> None:
+    """Signal a whole group: atomic against forks, which signalling one by one is not."""
+    if group > 1 and group != os.getpgrp():
+        with suppress(OSError):
+            os.killpg(group, number)
 
 
 def newest_change(folder: str) -> float:
@@ -334,6 +344,7 @@ class Keeper:
         self._status: int | None = None
         self._started = self._active = time.monotonic()
         self._looked = 0.0
+        self._tree: list[Seen] = []
         self._peak = 0  # bytes
 
     def run(self, claim: Claim | None) -> dict[str, Any]:
@@ -428,13 +439,13 @@ class Keeper:
             return "timeout_idle"
         if now - self._looked < POLL:
             return ""
-        tree = descendants(os.getpid())
+        self._tree = descendants(os.getpid())
         self._looked = time.monotonic()
-        memory = sum(seen.rss for seen in tree) * resource.getpagesize()
+        memory = sum(seen.rss for seen in self._tree) * resource.getpagesize()
         self._peak = max(self._peak, memory)
         if memory > self._limits["memory_mib"] * 1024 * 1024:
             return "memory"
-        return "processes" if len(tree) > self._limits["processes"] else ""
+        return "processes" if len(self._tree) > self._limits["processes"] else ""
 
     def _changed(self, idle: float) -> bool:
         """Files are looked at only when output and events have been silent for long enough."""
@@ -459,7 +470,10 @@ class Keeper:
     def _sweep(self, grace: float) -> tuple[int, int]:
         """End the whole tree; return how many outlived the command, and how many could not end."""
         exited = self._status is not None
-        found = descendants(os.getpid())
+        if not grace:  # at once, by what was seen last: each further look gives a bomb time
+            for group in {self._child, *(seen.group for seen in self._tree)}:
+                send_group(group, signal.SIGKILL)
+        found = descendants(os.getpid()) if grace else []
         if exited and self._order["wrapped"]:
             found = [seen for seen in found if not is_init(seen.pid)]
         for seen in found:
@@ -480,8 +494,8 @@ class Keeper:
             if time.monotonic() > deadline:
                 return False
             for number in signals:
-                for seen in descendants(os.getpid()):
-                    send(seen.pid, number)
+                for group in {seen.group for seen in descendants(os.getpid())}:
+                    send_group(group, number)
             self._drain()
             time.sleep(0.005)
         return True
