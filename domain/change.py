@@ -6,7 +6,7 @@ from domain.record import ArtifactRef, Record
 
 
 class FileChange(Record):
-    """One changed file; `path` is text, undecodable bytes as surrogate escapes."""
+    """One changed file; `path` is text, undecodable bytes as backslash escapes (JSON holds them)."""
 
     path: str
     kind: Literal["added", "modified", "deleted"]
@@ -28,6 +28,14 @@ class Change(Record):
     deletions: int = 0
     patch_id: str = ""
     listing: ArtifactRef | None = None
+
+
+class Picked(Record):
+    """A commit put onto another parent; with conflicts there is no commit."""
+
+    sha: str
+    tree: str
+    conflicts: tuple[str, ...] = ()  # paths
 
 
 class Release(Record):
