@@ -1,7 +1,7 @@
 """What the base commit's .gitignore files leave out, asked in a folder of our own."""
 
 # Paths are bytes here, and single calls of the file system do not block.
-# ruff: noqa: ASYNC240, PTH103, PTH112, PTH115, PTH118, PTH119, PTH120, PTH211
+# ruff: noqa: ASYNC240, PTH103, PTH118, PTH119, PTH120
 
 import os
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """A user's repository: what it is, and how its base commit gets into our store and back."""
 
 # Paths are bytes here, and single calls of the file system do not block.
-# ruff: noqa: ASYNC240, PTH103, PTH112, PTH115, PTH118, PTH119, PTH120, PTH211
+# ruff: noqa: ASYNC240, PTH112, PTH118
 
 import asyncio
 import hashlib

@@ -1,7 +1,7 @@
 """Trees to plain files and back; git itself never runs where an agent could write."""
 
 # Paths are bytes here, and single calls of the file system do not block.
-# ruff: noqa: ASYNC240, PTH103, PTH112, PTH115, PTH118, PTH119, PTH120, PTH211
+# ruff: noqa: ASYNC240, PTH103, PTH115, PTH118, PTH120, PTH211
 
 import asyncio
 import hashlib
