@@ -15,12 +15,12 @@ _ANY_NAME = 2 * _ANY_LETTER
 def touched_by(operation: Operation) -> tuple[str, ...]:
     """Return globs that cover every file the operation may change, sorted."""
     if isinstance(operation, ApplyPatch):
-        paths = tuple(path for path in _PATCHED.findall(operation.patch) if path != "/dev/null")
-        return tuple(sorted(set(paths)))
-    touched = {*getattr(operation, "paths", ()), getattr(operation, "path", "")}
+        return tuple(sorted(set(_PATCHED.findall(operation.patch)) - {"/dev/null"}))
+    paths: tuple[str, ...] = getattr(operation, "paths", ())
+    touched = {*paths, str(getattr(operation, "path", ""))}
     if isinstance(operation, MoveFile):
         touched.add(operation.to)
-    if operation.op in _WHOLE_PROJECT or getattr(operation, "guard", ""):
+    if operation.op in _WHOLE_PROJECT or getattr(operation, "guard", None):
         touched.update(PYTHON)
     return tuple(sorted(touched - {""}))
 
@@ -107,18 +107,14 @@ def _names_meet(first: str, second: str) -> bool:
         if letter == "*":
             reach = set(range(min(reach), len(other) + 1))
             continue
-        reach = _over_stars(reach, other)
-        after = {at for at in reach if at < len(other) and other[at] == "*"}
-        reach = after | {
-            at + 1
-            for at in reach
-            if at < len(other)
-            and other[at] != "*"
-            and (letter == "?" or other[at] in (letter, "?"))
+        reach = {
+            at if other[at] == "*" else at + 1
+            for at in _over_stars(reach, other)
+            if at < len(other) and (letter == "?" or other[at] in (letter, "?", "*"))
         }
         if not reach:
             return False
-    raise AssertionError("the empty letter ends the walk")
+    return len(other) in _over_stars(reach, other)
 
 
 def _letters(pattern: str) -> str:
