@@ -1,0 +1,1 @@
+"""The deterministic agent: applies operations to the files of a workspace, without a model."""
