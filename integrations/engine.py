@@ -41,6 +41,11 @@ def is_file(url: URL) -> bool:
     return url.get_backend_name() == "sqlite"
 
 
+def exists(url: URL) -> bool:
+    """Return whether there is a SQLite file; of a server nobody knows before it is asked."""
+    return not is_file(url) or Path(url.database or "").is_file()
+
+
 def shown(url: URL) -> str:
     """Return `url` for people, without a password."""
     return url.render_as_string(hide_password=True)

@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from domain.audit import Stored, verify
 from domain.change import Change, FileChange, Release
 from domain.delivery import FailureClass, Outcome, Stage, TaskState, Wait
 from domain.errors import Rejected
@@ -287,18 +286,6 @@ async def test_free_text_stands_beside_the_entry(database, url):
     text = (await rows(url, tables.event_texts, seq=2))[0]
     assert b"Eve" not in entry
     assert (text["field"], text["text"]) == ("reason", "because of Eve")
-
-
-async def test_redaction_keeps_the_chain(database, url):
-    await database.register(start())
-    await database.append(
-        facts("op", StageReached(stage=Stage.VALIDATING, reason="because of Eve"))
-    )
-    await run(url, lambda conn: conn.execute(tables.event_texts.update().values(text=None)))
-
-    events = await rows(url, tables.events)
-    entries = [Stored(seq=row["seq"], data=row["entry"], sha256=row["sha256"]) for row in events]
-    assert verify(entries).problems == ()
 
 
 @pytest.mark.parametrize(

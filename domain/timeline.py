@@ -1,0 +1,110 @@
+"""The story of an idea in lines: what an audit entry says, in words for people."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Body = Mapping[str, Any]
+Texts = Mapping[str, str | None]
+
+
+def line(kind: str, body: Body, texts: Texts) -> str:
+    """Return one line for the entry; kinds of a newer release are shown by their name."""
+    say = _LINES.get(kind)
+    return say(body, texts) if say else kind.replace("_", " ")
+
+
+def _because(what: str, texts: Texts, name: str = "reason") -> str:
+    if name not in texts:
+        return what
+    why = texts[name]
+    return f"{what}: {'(redacted)' if why is None else why}"
+
+
+def _waits(body: Body, texts: Texts) -> str:
+    told = [
+        _because(f"{wait['flag']} ({wait['owner']})", texts, f"predicate_{number}")
+        for number, wait in enumerate(body["waits"])
+    ]
+    return "waits, " + "; ".join(told) if told else "goes on"
+
+
+def _task(body: Body, texts: Texts) -> str:
+    return _because(f"{body['task']} is {body['state']}", texts)
+
+
+def _attempt(body: Body, texts: Texts) -> str:
+    change = body["change"]
+    size = f", +{change['insertions']} -{change['deletions']}" if change else ""
+    who = f"{body['task']}, attempt {body['attempt']} by {body['backend']}"
+    return _because(f"{who}: {body['status']}{size} in {body['ms'] / 1000:.1f} s", texts)
+
+
+def _gates(body: Body, texts: Texts) -> str:
+    where = f"{body['where']} {body['task']}".strip()
+    verdicts = [
+        _because(f"{result['gate']} {result['verdict']}", _unless_passed(result, texts, number))
+        for number, result in enumerate(body["results"])
+    ]
+    return f"gates of {where}: {', '.join(verdicts)}"
+
+
+def _unless_passed(result: Body, texts: Texts, number: int) -> Texts:
+    name = f"reason_{number}"
+    told = name in texts and result["verdict"] not in ("passed", "skipped")
+    return {"reason": texts[name]} if told else {}
+
+
+def _decision(body: Body, texts: Texts) -> str:
+    return _because(f"policy at {body['phase']}: {body['outcome']}", texts)
+
+
+def _answered(body: Body, texts: Texts) -> str:
+    own = " (their own idea)" if body["self_approved"] else ""
+    return _because(f"{body['person']}{own} says {body['decision']} to {body['approval']}", texts)
+
+
+def _steered(body: Body, texts: Texts) -> str:
+    what = f"{body['verb']} {body['task']}".strip()
+    return _because(f"{body['person']} orders {what}", texts)
+
+
+def _release(body: Body, _texts: Texts) -> str:
+    how = "merged into" if body["base_moved"] else "ready on"
+    return f"{how} {body['branch']} as {body['tag']} ({body['sha'][:12]})"
+
+
+def _ended(body: Body, texts: Texts) -> str:
+    failure = "" if body["failure"] == "none" else f" ({body['failure']})"
+    return _because(f"ended: {body['stage']}{failure}", texts)
+
+
+_LINES: dict[str, Callable[[Body, Texts], str]] = {
+    "idea_registered": lambda body, texts: _because("registered", texts, "title"),
+    "idea_revised": lambda body, texts: _because(
+        f"{body['person']} revised it (revision {body['revision']})", texts
+    ),
+    "stage_reached": lambda body, texts: _because(str(body["stage"]), texts),
+    "waits_changed": _waits,
+    "base_resolved": lambda body, texts: _because(
+        f"starts from {body['base_sha'][:12]}", texts, "notes"
+    ),
+    "plan_made": lambda body, texts: (
+        f"plan {body['version']} by {body['created_by']}: {len(body['tasks'])} tasks"
+    ),
+    "task_moved": _task,
+    "attempt_ended": _attempt,
+    "gates_ran": _gates,
+    "policy_decided": _decision,
+    "question_asked": lambda body, texts: _because(f"asks {body['approval']}", texts, "text"),
+    "question_answered": _answered,
+    "question_closed": lambda body, texts: f"{body['approval']} is {body['state']}",
+    "input_asked": lambda body, texts: _because(f"asks {body['question']}", texts, "text"),
+    "input_given": lambda body, texts: _because(
+        f"{body['person']} answers {body['question']}", texts, "text"
+    ),
+    "steered": _steered,
+    "release_made": _release,
+    "idea_ended": _ended,
+    "effect_begun": lambda body, texts: _because(f"begins {body['effect']}", texts, "intent"),
+    "effect_done": lambda body, texts: _because(f"did {body['effect']}", texts, "readback"),
+}
