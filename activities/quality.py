@@ -1,42 +1,39 @@
 """Quality: find a repository's gates, run one of them on a commit and on its base."""
 
-from domain.idea import Acceptance
-from domain.record import ArtifactRef, Record
-from domain.repository import Repository
-from domain.review import GateSpec
+from collections.abc import Callable
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.heartbeat import beating
+from domain.judging import JudgeCommit as JudgeCommit
+from domain.judging import RunGate as RunGate
+from domain.judging import SelectGates as SelectGates
+from domain.review import GateResult, GateSet
 
 
-class SelectGates(Record):
-    """Gates come from the base commit only, plus what the idea adds."""
+class GateRunner(Protocol):
+    """Measures commits; cancelling ends every process that it has started."""
 
-    repository: Repository
-    base_sha: str
-    validation: tuple[str, ...] = ()
-    acceptance: tuple[Acceptance, ...] = ()
-    protected_paths: tuple[str, ...] = ()
+    async def select(self, order: SelectGates) -> GateSet: ...
+
+    async def judge(self, order: RunGate, progress: Callable[[str], None]) -> GateResult: ...
 
 
-class JudgeCommit(Record):
-    """Which commit is judged against which base, and what it was allowed to do."""
+class Quality:
+    """The judgement of the platform: safe to repeat, since what was measured is cached."""
 
-    key: str
-    round: int
-    where: str  # task, review or train
-    task: str = ""
-    attempt: int = 0
-    repository: Repository
-    base_sha: str
-    sha: str
-    gate_set: str  # digest of the set
-    gate_set_ref: ArtifactRef | None = None  # where `gate` is read in full, if it came as a brief
-    protected_paths: tuple[str, ...] = ()
-    allowed: tuple[str, ...] = ("**",)  # for the scope gate
-    forbidden: tuple[str, ...] = ()
-    max_changed_lines: int = 0  # for the churn gate; 0: no limit
-    generated: tuple[str, ...] = ()  # paths edited by builtin operations, counted apart
+    def __init__(self, gates: GateRunner) -> None:
+        self._gates = gates
 
+    @activity.defn
+    async def select_gates(self, order: SelectGates) -> GateSet:
+        """Return the gates of a base commit; raises `Rejected` for a bad `.slipway.yaml`."""
+        async with beating():
+            return await self._gates.select(order)
 
-class RunGate(JudgeCommit):
-    """Judge `sha` against `base_sha` with one gate."""
-
-    gate: GateSpec
+    @activity.defn
+    async def run_gate(self, order: RunGate) -> GateResult:
+        """Return one verdict; a red gate is a result, never an error."""
+        async with beating() as beat:
+            return await self._gates.judge(order, beat)

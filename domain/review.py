@@ -34,6 +34,8 @@ class GateSpec(Record):
     report_path: str = ""
     timeout_seconds: int = 900
     network: bool = False
+    after_only: bool = False  # judged without the base, by `expected` (acceptance commands)
+    expected: int = 0  # exit code
 
 
 class GateSet(Record):
@@ -45,6 +47,15 @@ class GateSet(Record):
     origin: Literal["declared", "detected", "operator"] = "detected"
     digest: str = ""
     notes: tuple[str, ...] = ()  # for people: why a gate is absent
+    ref: ArtifactRef | None = None  # the set itself, for those who carry only briefs
+
+
+class GateBrief(Record):
+    """As much of a gate as a workflow needs to run it; the rest is in the gate set's artifact."""
+
+    name: str
+    kind: str
+    timeout_seconds: int = 900
 
 
 class Tier(Record):

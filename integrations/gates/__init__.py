@@ -1,0 +1,1 @@
+"""Quality gates: detect them, build target environments, measure both sides, compare."""
