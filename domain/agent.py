@@ -5,6 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from domain.command import CommandLimits, CommandOutcome
 from domain.delivery import FailureClass
 from domain.globs import matches
 from domain.operation import Operation
@@ -129,6 +130,35 @@ def lower(limits: TaskLimits, cap: BackendLimits) -> TaskLimits:
         if getattr(cap, name) > 0
     }
     return limits.but(**capped)
+
+
+def command_limits(limits: TaskLimits) -> CommandLimits:
+    """Return the limits of the command that does a task."""
+    return CommandLimits(
+        wall_seconds=limits.wall_seconds,
+        idle_seconds=limits.idle_seconds,
+        memory_mib=limits.memory_mib,
+        processes=limits.processes,
+    )
+
+
+def stopped(outcome: CommandOutcome, limits: TaskLimits) -> AgentVerdict | None:
+    """Return what a limit that ended an agent means; None when it ended by itself."""
+    match outcome.ended:
+        case "timeout_wall":
+            failure, reason = FailureClass.TIMEOUT_WALL, f"took longer than {limits.wall_seconds} s"
+        case "timeout_idle":
+            failure = FailureClass.TIMEOUT_IDLE
+            reason = f"wrote and changed nothing for {limits.idle_seconds} s"
+        case "memory":
+            failure = FailureClass.DETERMINISTIC_ERROR
+            reason = f"took more than {limits.memory_mib} MiB of memory"
+        case "processes":
+            failure = FailureClass.DETERMINISTIC_ERROR
+            reason = f"had more than {limits.processes} processes at once"
+        case _:
+            return None
+    return AgentVerdict(status="failed", failure=failure, reason=f"the agent {reason}: ended")
 
 
 def out_of_scope(

@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,6 +15,7 @@ from integrations.git import Git
 
 T = TypeVar("T")
 IDENTITY = "[user]\n\tname = slipway\n\temail = slipway@localhost\n"
+LARGEST_RESULT = 16 * 1024 * 1024  # bytes
 PATIENCE = 5.0  # seconds in which what still writes into a folder must have ended
 
 
@@ -62,6 +63,20 @@ class Workspaces:
     async def collect(self, repository_id: str, checkout: Path, base_sha: str) -> str:
         """Return the tree of what is in a workspace now; git never runs in it."""
         return await self._git.collect_tree(repository_id, checkout, base_sha)
+
+    async def fill(self, checkout: Path, files: Mapping[str, str]) -> None:
+        """Write files into a workspace's home, before any command has run there."""
+        for name, text in files.items():
+            await asyncio.to_thread((self.home(checkout) / _plain(name)).write_text, text)
+
+    async def left(self, checkout: Path, name: str) -> bytes:
+        """Return a file that a command left in its home; empty unless it is a plain, small file."""
+        return await asyncio.to_thread(_read_plain, self.home(checkout) / _plain(name))
+
+    async def logged(self, checkout: Path, name: str) -> bytes:
+        """Return a file of the log folder; empty when there is none."""
+        path = self.log(checkout) / _plain(name)
+        return await asyncio.to_thread(lambda: path.read_bytes() if path.exists() else b"")
 
     async def destroy(self, checkout: Path) -> None:
         """Remove a workspace, also when cancelled meanwhile."""
@@ -123,6 +138,19 @@ def _plain(name: str) -> str:
     if not name.strip(".") or "/" in name or len(os.fsencode(name)) > 200:
         raise Rejected(f"{name[:80]!r} cannot name a workspace", code="bad_workspace_name")
     return name
+
+
+def _read_plain(path: Path) -> bytes:
+    """Read what a stranger may have made: no link is followed, nothing is waited for."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    with os.fdopen(fd, "rb") as file:
+        info = os.fstat(fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_size > LARGEST_RESULT:
+            return b""
+        return file.read(LARGEST_RESULT)
 
 
 def _held(root: Path) -> Path:
