@@ -189,7 +189,7 @@ def _impossible(plan: Plan, tried: dict[str, Rehearsal]) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             code="operation_failed",
-            message=f"task {task.id} cannot be done on the base commit: {tried[task.id].error[:300]}",
+            message=f"task {task.id} fails on the base commit: {tried[task.id].error[:300]}",
             path=f"tasks[{at}].agent.operations",
         )
         for at, task in enumerate(plan.tasks)

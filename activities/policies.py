@@ -4,18 +4,8 @@ from typing import Protocol
 
 from temporalio import activity
 
-from domain.policy import Decision, Facts
-from domain.record import Record
-from domain.repository import Repository
-
-
-class DecidePhase(Record):
-    """`base_sha` is where the repository's own, only tightening, layer is read from."""
-
-    facts: Facts
-    repository: Repository
-    base_sha: str = ""
-    approvals_asked: tuple[str, ...] = ()
+from domain.policy import DecidePhase as DecidePhase
+from domain.policy import Decision
 
 
 class Rules(Protocol):
