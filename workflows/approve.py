@@ -74,10 +74,13 @@ class Approvals:
             }
         )
 
-    async def decided(self, question: Question) -> str:
-        """Open the question and wait: `approved`, `denied` or `expired` (time means no)."""
+    def open(self, question: Question) -> None:
+        """Open the question; do this before anybody can see it, or their answer finds it shut."""
         self._question, self._votes, self._state = question, {}, "open"
-        patience = timedelta(milliseconds=question.answer_by_ms - question.asked_at_ms)
+
+    async def decided(self, question: Question) -> str:
+        """Wait for the open question: `approved`, `denied` or `expired` (time means no)."""
+        patience = timedelta(milliseconds=question.answer_by_ms - now_ms())
         try:
             await workflow.wait_condition(
                 lambda: self._state != "open",

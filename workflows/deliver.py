@@ -275,7 +275,8 @@ class DeliverIdea(Steering):
             skeleton.tasks,
             start,
             width=self._width.tasks,
-            may_start=lambda: not self._paused and not self._draining,
+            paused=lambda: self._paused and not self._draining,
+            stopping=lambda: self._draining,
         )
         await dispatch.run()
         while dispatch.failed and not self._draining:
@@ -566,6 +567,7 @@ class DeliverIdea(Steering):
             f"slipway idea approve {self._idea.key} {question.approval}",
             subject=question.approval,
         )
+        self._approvals.open(question)
         self._desk.note(QuestionAsked(question=question))
         await self._desk.wait_begins(wait.but(recheck_ms=question.answer_by_ms))
         state = await self._approvals.decided(question)

@@ -22,13 +22,15 @@ class Dispatch:
         start: Callable[[SkeletonTask], Awaitable[bool]],
         *,
         width: int,
-        may_start: Callable[[], bool] = lambda: True,
+        paused: Callable[[], bool] = lambda: False,
+        stopping: Callable[[], bool] = lambda: False,
     ) -> None:
         self.graph = TaskGraph(tasks)
         self._tasks = {task.id: task for task in tasks}
         self._start = start
         self._width = width
-        self._may_start = may_start
+        self._paused = paused
+        self._stopping = stopping
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._failed: tuple[str, ...] = ()
 
@@ -41,7 +43,7 @@ class Dispatch:
         """Return when nothing runs and nothing more can start."""
         try:
             while True:
-                await workflow.wait_condition(lambda: self._may_start() or bool(self._running))
+                await workflow.wait_condition(lambda: not self._paused() or bool(self._running))
                 await self._fill()
                 if not self._running:
                     return
@@ -61,7 +63,7 @@ class Dispatch:
         return self.graph.skip(task)
 
     async def _fill(self) -> None:
-        while self._may_start() and len(self._running) < self._width:
+        while not self._paused() and not self._stopping() and len(self._running) < self._width:
             ready = self.graph.ready()[: min(BURST, self._width - len(self._running))]
             if not ready:
                 return
