@@ -12,6 +12,8 @@ from domain.plan import Plan, PlanDraft, PlanTask, Skeleton
 from domain.plan_check import problems
 from domain.planner import complete, skeleton
 from domain.record import ArtifactRef, Record, digest
+from domain.rehearsal import RecipeMatch as RecipeMatch
+from domain.rehearsal import Rehearsal as Rehearsal
 
 CONFIDENT = 0.6  # a match below this is a question, not an answer
 MOST_TOUCHES = 200
@@ -39,22 +41,6 @@ class Planned(Record):
     irreversible: bool = False
     backends: tuple[str, ...] = ()
     touches: tuple[str, ...] = ()  # at most 200 globs, for policy at phase plan
-
-
-class RecipeMatch(Record):
-    """A recipe that a goal may mean; `missing` are parameters that the goal does not give."""
-
-    recipe: RecipeRef
-    confidence: float  # 0 to 1
-    title: str = ""
-    missing: tuple[str, ...] = ()
-
-
-class Rehearsal(Record):
-    """What the operations of one task would do to the base commit."""
-
-    edits: int = 0
-    error: str = ""
 
 
 class Recipes(Protocol):

@@ -7,6 +7,8 @@ from domain.agent import Edit
 from domain.command import CommandLimits, CommandOrder
 from domain.errors import Rejected, Unavailable
 from domain.operation import Operation
+from domain.plan import PlanTask
+from domain.rehearsal import Rehearsal
 from integrations.builtin_agent import BuiltinAgent, edits
 from integrations.process import Processes
 from integrations.workspaces import Workspaces
@@ -55,6 +57,14 @@ class DryRun:
             return _told(await self._workspaces.left(checkout, command.result), outcome.ended)
         finally:
             await self._workspaces.destroy(checkout)
+
+    async def rehearse(self, repository_id: str, base_sha: str, task: PlanTask) -> Rehearsal:
+        """Return how many edits the builtin operations of `task` would make."""
+        try:
+            found = await self.edits(repository_id, base_sha, task.agent.operations, task.touches)
+        except Rejected as error:
+            return Rehearsal(error=str(error))
+        return Rehearsal(edits=len(found))
 
 
 def _told(data: bytes, ended: str) -> tuple[Edit, ...]:

@@ -8,7 +8,7 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelle
 
 from activities.ledger import Ledger
 from activities.planning import PlanIdea, Planned, Planning
-from activities.policies import DecidePhase, Policies
+from activities.policies import Policies
 from activities.quality import JudgeCommit, Quality, SelectGates
 from activities.source import (
     DiscardIdea,
@@ -41,7 +41,7 @@ from domain.idea import ChangeKind, Mode, refusals
 from domain.ledger import RegisterIdea
 from domain.phases import merge_facts, merge_subject, plan_facts, question_text, start_facts
 from domain.plan import Skeleton, SkeletonTask
-from domain.policy import Decision, Facts, PolicyOutcome
+from domain.policy import DecidePhase, Decision, Facts, PolicyOutcome
 from domain.record import Record, digest
 from domain.review import GateResult, GateSet, Verdict
 from workflows.chronicle import now_ms
@@ -408,7 +408,9 @@ class DeliverIdea(Steering):
                 base_moves=opened.facts.base_moves,
             )
             subject = merge_subject(self._idea, head.head_sha, change, results)
-            approvals = await self._pass(facts, subject=subject, base_sha=opened.base_sha)
+            approvals = await self._pass(
+                facts, subject=subject, base_sha=opened.base_sha, head_sha=head.head_sha
+            )
             await self._enter(Stage.INTEGRATING)
             entry = self._entry(opened, head, gates, results, approvals)
             merged = await self._ride(entry)
@@ -496,11 +498,11 @@ class DeliverIdea(Steering):
     # Policy and people ------------------------------------------------------------------
 
     async def _pass(
-        self, facts: Facts, *, subject: str = "", base_sha: str = ""
+        self, facts: Facts, *, subject: str = "", base_sha: str = "", head_sha: str = ""
     ) -> tuple[str, ...]:
         """Ask policy, and people where it says so; return the approvals that were given."""
         while True:
-            decision = await self._decide(facts, base_sha)
+            decision = await self._decide(facts, base_sha, head_sha)
             if decision.frozen_until_ms > now_ms():
                 await self._thaw(decision)
             elif decision.outcome is PolicyOutcome.DENY:
@@ -513,13 +515,14 @@ class DeliverIdea(Steering):
                 if await self._approved(question):
                     return (question.approval,)
 
-    async def _decide(self, facts: Facts, base_sha: str) -> Decision:
+    async def _decide(self, facts: Facts, base_sha: str, head_sha: str) -> Decision:
         decision = await workflow.execute_activity_method(
             Policies.decide_phase,
             DecidePhase(
                 facts=facts.but(now_ms=now_ms()),
                 repository=self._idea.repository,
                 base_sha=base_sha,
+                head_sha=head_sha,
             ),
             **quick(self._patience, f"policy at phase {facts.phase}"),
         )

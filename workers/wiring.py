@@ -1,0 +1,148 @@
+"""Settings in, capabilities out: the only place that builds vendors and knows their names."""
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Self
+
+from config.recipes import RecipeBook
+from ruff import find_ruff_bin
+
+from activities.agent_ports import Adapter
+from activities.agents import Agents
+from activities.ledger import Ledger
+from activities.planning import Planning
+from activities.policies import Policies
+from activities.quality import Quality
+from activities.source import Source
+from config.agents import load_backends
+from config.policies import PolicySource, repository_layer
+from config.repo import read_repo_config
+from config.settings import Settings
+from domain.agent import Backend
+from domain.policy import Layer
+from integrations.artifacts import ArtifactFiles
+from integrations.builtin_agent import BuiltinAgent
+from integrations.cel import Cel
+from integrations.command_agent import CommandAgent
+from integrations.database import Database
+from integrations.dry_run import DryRun
+from integrations.gates.runner import Gates
+from integrations.git import Git
+from integrations.local_forge import LocalForge
+from integrations.process import Processes
+from integrations.rules import PolicyRules
+from integrations.workspaces import Workspaces
+from workers import keeper
+from workflows.names import DELIVERY, INTEGRATIONS, train_id
+
+
+class Hands:
+    """Each capability is built when its queue first asks for it, and never for another queue."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    @classmethod
+    async def prepare(cls, settings: Settings, queues: Sequence[str]) -> Self:
+        """Return the hands for these queues; the database is opened and migrated if they need it.
+
+        Raises `Misconfigured` or `Unavailable` when something that they need is not there.
+        """
+        hands = cls(settings)
+        settings.home.mkdir(parents=True, exist_ok=True)
+        if INTEGRATIONS in queues:
+            await hands._database.open()
+        return hands
+
+    async def close(self) -> None:
+        if "_database" in self.__dict__:
+            await self._database.close()
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self._database)
+
+    @cached_property
+    def source(self) -> Source:
+        return Source(LocalForge(self._git), self._git, self._database, train_id, DELIVERY)
+
+    @cached_property
+    def policies(self) -> Policies:
+        source = PolicySource(
+            self._settings.operator / "policy.yaml",
+            self._settings.home / "policy.last-good.yaml",
+            self._cel.problem,
+        )
+
+        def own_layer(text: bytes) -> Layer | None:
+            return repository_layer(text, self._cel.problem)
+
+        return Policies(PolicyRules(self._cel.bind, source.layers, own_layer, self._git))
+
+    @cached_property
+    def planning(self) -> Planning:
+        builtin = next(each for each in self._backends if each.kind == "builtin")
+        dry_run = DryRun(BuiltinAgent(builtin, sys.executable), self._workspaces, self._processes)
+        names = tuple(backend.name for backend in self._backends)
+        return Planning(self._recipes, self._git, dry_run, self._artifacts, names)
+
+    @cached_property
+    def agents(self) -> Agents:
+        adapters = {backend.name: _adapter(backend) for backend in self._backends}
+        return Agents(adapters, self._workspaces, self._processes, self._git, self._artifacts)
+
+    @cached_property
+    def quality(self) -> Quality:
+        return Quality(
+            Gates(
+                self._git,
+                self._processes,
+                self._artifacts,
+                cache=self._settings.cache,
+                workspaces=self._settings.workspaces,
+                ruff=find_ruff_bin(),
+                read_config=read_repo_config,
+            )
+        )
+
+    @cached_property
+    def _database(self) -> Database:
+        return Database(self._settings.database)
+
+    @cached_property
+    def _git(self) -> Git:
+        return Git(self._settings.objects)
+
+    @cached_property
+    def _artifacts(self) -> ArtifactFiles:
+        return ArtifactFiles(self._settings.artifacts)
+
+    @cached_property
+    def _processes(self) -> Processes:
+        program = str(Path(keeper.__file__).resolve())
+        return Processes(sys.executable, program, self._settings.minimum_tier)
+
+    @cached_property
+    def _workspaces(self) -> Workspaces:
+        return Workspaces(self._settings.workspaces, self._git)
+
+    @cached_property
+    def _backends(self) -> tuple[Backend, ...]:
+        return load_backends(self._settings.operator)
+
+    @cached_property
+    def _recipes(self) -> RecipeBook:
+        return RecipeBook.read(self._settings.operator)
+
+    @cached_property
+    def _cel(self) -> Cel:
+        return Cel()
+
+
+def _adapter(backend: Backend) -> Adapter:
+    if backend.kind == "builtin":
+        return BuiltinAgent(backend, sys.executable)
+    return CommandAgent(backend, os.environ)
