@@ -65,9 +65,8 @@ def _finish(
         name, alias = rewriter.imports
         changed = add_import(changed, module, split(new)[0], name, alias)
     if not wrapping:
-        old_module, old_name = split(old)
-        changed = drop_unused(Names(changed, module), old_module, old_name.partition(".")[0])
-        changed = drop_unused(Names(changed, module), old_module, "")
+        for source, name in sorted(rewriter.sources(old)):
+            changed = drop_unused(Names(changed, module), source, name)
     work.put(module.path, document, changed.code, rewriter.count)
 
 
@@ -128,6 +127,12 @@ class _Rewriter(cst.CSTTransformer):
         if finder.found:
             self.spelled = self._spelling(finder.found)
         return bool(finder.found)
+
+    def sources(self, old: str) -> set[tuple[str, str]]:
+        """Return the imports by which the file may have known the old function."""
+        depth = split(old)[1].count(".") + 1
+        parts = [target.rsplit(".", depth) for target in self._targets]
+        return {(part[0], part[1]) for part in parts} | {(part[0], "") for part in parts}
 
     def rewritten(self) -> cst.Module:
         return self.names.tree.visit(self)

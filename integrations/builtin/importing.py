@@ -38,7 +38,8 @@ def add_import(
     line = f"from {source} import {name}{suffix}" if name else f"import {source}{suffix}"
     at = _place(tree.body, line)
     rest = list(tree.body[at:])
-    if rest and not _import_text(rest[0]) and not rest[0].leading_lines:
+    first = at == 0 or not _import_text(tree.body[at - 1])
+    if first and rest and not _import_text(rest[0]) and not rest[0].leading_lines:
         gap = 1 if isinstance(rest[0], cst.SimpleStatementLine) else 2
         rest[0] = rest[0].with_changes(leading_lines=(cst.EmptyLine(indent=False),) * gap)
     return tree.with_changes(body=[*tree.body[:at], _statement(line, tree, at), *rest])
@@ -196,9 +197,7 @@ class _Dropper(cst.CSTTransformer):
             return statement
         if not left:
             return None
-        last = left[-1]
-        keep_comma = isinstance(statement, cst.ImportFrom) and statement.lpar is not None
-        left[-1] = last if keep_comma else last.with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        left[-1] = left[-1].with_changes(comma=aliases[-1].comma)
         return statement.with_changes(names=left)
 
     def _used(self, statement: cst.CSTNode, alias: cst.ImportAlias) -> bool:

@@ -95,7 +95,7 @@ class _Mover:
         gap = (BLANK, BLANK) if tree.body else ()
         comments = tuple(line for line in self.statement.leading_lines if line.comment)
         moved = self.statement.deep_clone().with_changes(leading_lines=(*gap, *comments))
-        tree = tree.with_changes(body=[*tree.body, moved])
+        tree = tree.with_changes(body=[*tree.body, moved], has_trailing_newline=True)
         for entry in needed:
             alias = (
                 entry.bound
@@ -226,8 +226,7 @@ class _Redirect(cst.CSTTransformer):
         line = cst.SimpleStatementLine([target])
         if not left:
             return updated_node.with_changes(body=(target,))
-        if only.lpar is None:
-            left[-1] = left[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        left[-1] = left[-1].with_changes(comma=only.names[-1].comma)
         return cst.FlattenSentinel(
             [updated_node.with_changes(body=(only.with_changes(names=left),)), line]
         )

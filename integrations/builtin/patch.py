@@ -1,6 +1,7 @@
 """Apply a unified diff strictly: context must fit exactly where the diff says it is, or once."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from domain.errors import Rejected
@@ -16,6 +17,7 @@ NOTHING = "/dev/null"
 @dataclass
 class _Hunk:
     start: int  # line in the old file, from 1
+    after: int  # line in the new file, from 1
     old: list[str] = field(default_factory=list)  # lines with their endings
     new: list[str] = field(default_factory=list)
 
@@ -68,18 +70,29 @@ def _remove(patch: _FilePatch, work: Work) -> None:
 def _patched(patch: _FilePatch, document: Document) -> str:
     """Return the text with every hunk in place; one that is there already stays."""
     lines = document.text.splitlines(keepends=True)
+    if all(_there(lines, hunk) for hunk in patch.hunks):
+        return document.text
     shift = 0
     floor = 0
     for hunk in patch.hunks:
         at = _find(lines, hunk.old, hunk.start - 1 + shift, floor)
-        if at is None and _find(lines, hunk.new, hunk.start - 1 + shift, floor) is not None:
-            continue
         if at is None:
             raise _misfit(patch.new_path, hunk.start)
         lines[at : at + len(hunk.old)] = hunk.new
         shift += len(hunk.new) - len(hunk.old)
         floor = at + len(hunk.new)
     return "".join(lines)
+
+
+def _there(lines: list[str], hunk: _Hunk) -> bool:
+    """Say whether a hunk is applied: its new lines stand where it says, or alone somewhere."""
+    if not hunk.new:
+        return _find(lines, hunk.old, hunk.start - 1, 0) is None
+    start = hunk.after - 1
+    if lines[start : start + len(hunk.new)] == hunk.new:
+        return True
+    absent = not hunk.old or _find(lines, hunk.old, hunk.start - 1, 0) is None
+    return absent and _find(lines, hunk.new, start, 0) is not None
 
 
 def _find(lines: list[str], wanted: list[str], expected: int, floor: int) -> int | None:
@@ -112,12 +125,12 @@ def _parse(text: str) -> list[_FilePatch]:
     return [patch for patch in patches if patch.hunks]
 
 
-def _hunk(header: re.Match[str], lines: "object") -> _Hunk:
-    hunk = _Hunk(int(header.group(1)))
+def _hunk(header: re.Match[str], lines: Iterator[str]) -> _Hunk:
+    hunk = _Hunk(int(header.group(1)), int(header.group(3)))
     old_left = int(header.group(2) or 1)
     new_left = int(header.group(4) or 1)
     while old_left > 0 or new_left > 0:
-        line = next(lines, None)  # type: ignore[call-overload]
+        line = next(lines, None)
         if line is None:
             raise _malformed("a hunk ends early")
         sign, body = line[:1] or " ", line[1:] + "\n"
@@ -140,7 +153,10 @@ def _path(written: str) -> str:
         return path
     if path.startswith(("a/", "b/")):
         path = path[2:]
-    return AddFile(path=path, text="").path
+    try:
+        return AddFile(path=path, text="").path
+    except ValueError:
+        raise _malformed(f"it names {path!r}, which is no path inside the tree") from None
 
 
 def _malformed(why: str) -> Rejected:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 
 import libcst as cst
 
@@ -87,7 +88,7 @@ def match(pattern: cst.CSTNode, node: cst.CSTNode, found: Found) -> bool:
 
 
 def _parts(pattern: cst.CSTNode, node: cst.CSTNode, found: Found) -> bool:
-    for name in pattern.__dataclass_fields__:
+    for name in (field.name for field in fields(pattern)):  # every node is a dataclass
         if name in ("lpar", "rpar") or name.startswith(("whitespace", "semicolon")):
             continue
         one, other = getattr(pattern, name), getattr(node, name)
@@ -170,6 +171,14 @@ class _Filler(cst.CSTTransformer):
         if isinstance(clone, ATOMS) or clone.lpar:
             return clone
         return clone.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+
+    def leave_Call(self, original_node: cst.Call, updated_node: cst.Call) -> cst.Call:
+        """Drop the comma before arguments of which there were none."""
+        fewer = len(updated_node.args) < len(original_node.args)
+        if not fewer or not updated_node.args:
+            return updated_node
+        last = updated_node.args[-1].with_changes(comma=cst.MaybeSentinel.DEFAULT)
+        return updated_node.with_changes(args=(*updated_node.args[:-1], last))
 
     def leave_Arg(
         self, original_node: cst.Arg, updated_node: cst.Arg
