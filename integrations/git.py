@@ -182,6 +182,14 @@ class Git:
         out = await self.run("cat-file", "commit", check_sha(sha), store=repository_id)
         return out.partition(b"\n\n")[2].decode("utf-8", "replace")
 
+    async def date_of(self, repository_id: str, sha: str) -> int:
+        """Return the commit date in milliseconds since the epoch (whole seconds)."""
+        out = await self.run(
+            "rev-list", "--no-commit-header", "--format=%ct", "-n", "1", check_sha(sha),
+            store=repository_id,
+        )  # fmt: skip
+        return int(out) * 1000
+
     async def commits(self, repository_id: str, base_sha: str, sha: str) -> tuple[str, ...]:
         """Return the commits from `base_sha` (left out) to `sha`, oldest first."""
         out = await self.run(

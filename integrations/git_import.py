@@ -10,11 +10,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from domain.change import are_calendar
 from domain.errors import Rejected
 from domain.repository import Repository, RepositoryFacts
 from integrations.git_command import GitCommand, check_ref, check_sha, failure
-
-_CALENDAR = re.compile(r"v?(19|20)\d\d[.-](0?[1-9]|1[0-2])([.-]\d+)*")
 
 
 async def find_git_dir(git: GitCommand, location: str) -> Path:
@@ -147,7 +146,7 @@ async def facts(
         object_format=await _ask(git, git_dir, "--show-object-format"),
         bare=bare,
         base_moves=wants and not holders,
-        tags_are_calendar=any(_CALENDAR.fullmatch(tag) for tag in tags),
+        tags_are_calendar=are_calendar(tags),
         notes=tuple(notes),
     )
 
@@ -219,6 +218,14 @@ async def reachable_tags(git: GitCommand, git_dir: Path, sha: str) -> tuple[str,
         "for-each-ref", f"--merged={check_sha(sha)}", "--format=%(refname:lstrip=2)", "refs/tags/",
         git_dir=git_dir,
     )  # fmt: skip
+    return tuple(out.decode("utf-8", "backslashreplace").splitlines())
+
+
+async def all_tags(git: GitCommand, git_dir: Path) -> tuple[str, ...]:
+    """Return the names of all tags."""
+    _, out = await git.run(
+        "for-each-ref", "--format=%(refname:lstrip=2)", "refs/tags/", git_dir=git_dir
+    )
     return tuple(out.decode("utf-8", "backslashreplace").splitlines())
 
 
