@@ -3,7 +3,7 @@
 import re
 from functools import lru_cache
 
-from cel_expr_python import cel  # type: ignore[import-untyped]
+from cel_expr_python import cel
 
 from domain.policy import Facts, Holds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ruff.__main__ import find_ruff_bin  # type: ignore[import-untyped]
+from ruff.__main__ import find_ruff_bin
 
 from domain.errors import Misconfigured, Rejected
 from domain.operation import Format, RuffFix
