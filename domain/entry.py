@@ -38,7 +38,7 @@ class Told(NamedTuple):
 @singledispatch
 def told(fact: Fact) -> Told:
     """Return what the entry of `fact` says."""
-    raise NotImplementedError(fact.kind)
+    raise NotImplementedError(type(fact).__name__)
 
 
 @told.register

@@ -106,7 +106,7 @@ def put_revision(
 
 @singledispatch
 def _project(fact: Fact, spot: Spot) -> None:
-    raise NotImplementedError(fact.kind)
+    raise NotImplementedError(type(fact).__name__)
 
 
 @_project.register
