@@ -16,13 +16,16 @@ from integrations.git import Git
 T = TypeVar("T")
 IDENTITY = "[user]\n\tname = slipway\n\temail = slipway@localhost\n"
 LARGEST_RESULT = 16 * 1024 * 1024  # bytes
+BUSY = 20.0  # seconds that an earlier run may take to let go of its workspace
 PATIENCE = 5.0  # seconds in which what still writes into a folder must have ended
 
 
 class Workspaces:
-    """Folders below one folder: `NAME/checkout`, `NAME/home`, `NAME/log`, and `NAME.lock` beside.
+    """Folders below one folder: `NAME/checkout`, `NAME/home`, `NAME/log`.
 
-    A process that makes workspaces holds a lock on each, so that others can tell what it left.
+    Beside them lie `NAME.held`, on which the process that made the workspace holds a lock until it
+    has removed it, and `NAME.lock` for the keepers of commands that run in it. So a second run of
+    the same attempt waits for the first, and what a killed process left can be told.
     """
 
     def __init__(self, folder: Path, git: Git) -> None:
@@ -49,10 +52,10 @@ class Workspaces:
         What an earlier run left under the same name is removed first.
         """
         root = self._folder / _plain(name)
+        await self._hold(root)
         checkout = root / "checkout"
-        await asyncio.to_thread(_remove, root)
-        await asyncio.to_thread(self._claim, root)
         try:
+            await asyncio.to_thread(_prepare, root)
             await self._git.materialise(repository_id, sha, checkout)
             await self._add_repository(repository_id, sha, checkout / ".git")
         except BaseException:
@@ -62,7 +65,11 @@ class Workspaces:
 
     async def collect(self, repository_id: str, checkout: Path, base_sha: str) -> str:
         """Return the tree of what is in a workspace now; git never runs in it."""
-        return await self._git.collect_tree(repository_id, checkout, base_sha)
+        try:
+            return await self._git.collect_tree(repository_id, checkout, base_sha)
+        except PermissionError:  # the command has closed folders or files that are ours
+            await asyncio.to_thread(_open_up, checkout)
+            return await self._git.collect_tree(repository_id, checkout, base_sha)
 
     async def fill(self, checkout: Path, files: Mapping[str, str]) -> None:
         """Write files into a workspace's home, before any command has run there."""
@@ -79,32 +86,23 @@ class Workspaces:
         return await asyncio.to_thread(lambda: path.read_bytes() if path.exists() else b"")
 
     async def destroy(self, checkout: Path) -> None:
-        """Remove a workspace, also when cancelled meanwhile."""
+        """Remove a workspace that this process made, also when cancelled meanwhile."""
         root = checkout.parent
-        await _finish(lambda: _remove(root))
         fd = self._held.pop(root, None)
         if fd is not None:
-            os.close(fd)
+            await _finish(lambda: _discard(root, fd))
 
     async def sweep(self) -> int:
         """Remove the workspaces of processes that have ended; return how many that were."""
-        return await _finish(self._sweep)
+        return await _finish(lambda: sum(map(_sweep, sorted(self._folder.glob("*.held")))))
 
-    def _sweep(self) -> int:
-        removed = 0
-        for held in sorted(self._folder.glob("*.held")):
-            if held.with_suffix("") in self._held or not _free(held):
-                continue
-            _remove(held.with_suffix(""))
-            held.with_suffix(".lock").unlink(missing_ok=True)
-            removed += 1
-        return removed
-
-    def _claim(self, root: Path) -> None:
-        for part in ("home", "log"):
-            (root / part).mkdir(parents=True)
-        fd = os.open(_held(root), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(fd, fcntl.LOCK_SH)
+    async def _hold(self, root: Path) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        deadline = time.monotonic() + BUSY
+        while (fd := _try_hold(_held(root))) is None:
+            if time.monotonic() > deadline:
+                raise Unavailable(f"the workspace {root} is still in use", code="workspace_busy")
+            await asyncio.sleep(0.05)
         self._held[root] = fd
 
     async def _add_repository(self, repository_id: str, sha: str, git_dir: Path) -> None:
@@ -146,25 +144,55 @@ def _read_plain(path: Path) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return b""
-    with os.fdopen(fd, "rb") as file:
+    try:
         info = os.fstat(fd)
         if not stat.S_ISREG(info.st_mode) or info.st_size > LARGEST_RESULT:
             return b""
-        return file.read(LARGEST_RESULT)
+        with os.fdopen(fd, "rb", closefd=False) as file:
+            return file.read(LARGEST_RESULT)
+    finally:
+        os.close(fd)
 
 
 def _held(root: Path) -> Path:
     return root.with_name(f"{root.name}.held")
 
 
-def _free(path: Path) -> bool:
-    """Whether no living process holds the lock on `path`."""
-    with path.open("r+b") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
+def _try_hold(path: Path) -> int | None:
+    """Return a descriptor that holds the lock on `path`, or None while another one does."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if path.stat().st_ino == os.fstat(fd).st_ino:  # else it was removed meanwhile
+            return fd
+    except (BlockingIOError, FileNotFoundError):
+        pass
+    os.close(fd)
+    return None
+
+
+def _prepare(root: Path) -> None:
+    _remove(root)
+    for part in ("home", "log"):
+        (root / part).mkdir(parents=True)
+
+
+def _sweep(held: Path) -> bool:
+    fd = _try_hold(held)
+    if fd is None:
+        return False
+    _discard(held.with_suffix(""), fd)
     return True
+
+
+def _discard(root: Path, fd: int) -> None:
+    """Remove a workspace and its lock files, then let go of it."""
+    try:
+        _remove(root)
+        root.with_name(f"{root.name}.lock").unlink(missing_ok=True)
+        _held(root).unlink(missing_ok=True)
+    finally:
+        os.close(fd)
 
 
 def _remove(root: Path) -> None:
@@ -174,7 +202,20 @@ def _remove(root: Path) -> None:
         shutil.rmtree(root, onerror=_make_writable)
         if root.exists() and time.monotonic() > deadline:
             raise Unavailable(f"the workspace {root} cannot be removed", code="workspace_busy")
-    _held(root).unlink(missing_ok=True)
+
+
+def _open_up(root: Path) -> None:
+    """Give the owner back what a command has taken away; links are not followed."""
+    todo = [root]
+    while todo:
+        folder = todo.pop()
+        folder.chmod(0o700)
+        for entry in os.scandir(folder):
+            if entry.is_dir(follow_symlinks=False):
+                todo.append(Path(entry.path))
+            elif entry.is_file(follow_symlinks=False):
+                mode = entry.stat(follow_symlinks=False).st_mode
+                Path(entry.path).chmod(stat.S_IMODE(mode) | 0o600)
 
 
 def _make_writable(function: Callable[..., object], path: str, error: object) -> None:

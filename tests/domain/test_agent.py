@@ -3,7 +3,17 @@
 import pytest
 from pydantic import ValidationError
 
-from domain.agent import Backend, BackendLimits, lower, out_of_scope, subject
+from domain.agent import (
+    Backend,
+    BackendLimits,
+    command_limits,
+    lower,
+    out_of_scope,
+    stopped,
+    subject,
+)
+from domain.command import CommandOutcome
+from domain.delivery import FailureClass
 from domain.plan import TaskLimits
 
 
@@ -80,3 +90,33 @@ def test_tests_of_a_named_file_are_in_scope_though_it_is_unchanged():
 )
 def test_finds_what_a_test_file_tests(path, name):
     assert subject(path) == name
+
+
+@pytest.mark.parametrize(
+    ("ended", "failure", "words"),
+    [
+        ("timeout_wall", FailureClass.TIMEOUT_WALL, "longer than 7 s"),
+        ("timeout_idle", FailureClass.TIMEOUT_IDLE, "nothing for 6 s"),
+        ("memory", FailureClass.DETERMINISTIC_ERROR, "5 MiB"),
+        ("processes", FailureClass.DETERMINISTIC_ERROR, "4 processes"),
+    ],
+)
+def test_a_limit_that_ended_an_agent_is_told_with_its_value(ended, failure, words):
+    limits = TaskLimits(wall_seconds=7, idle_seconds=6, memory_mib=5, processes=4)
+
+    verdict = stopped(CommandOutcome(ended=ended), limits)
+
+    assert verdict is not None
+    assert (verdict.status, verdict.failure) == ("failed", failure)
+    assert words in verdict.reason
+
+
+def test_an_agent_that_ended_by_itself_was_not_stopped():
+    assert stopped(CommandOutcome(ended="exited"), TaskLimits()) is None
+
+
+def test_a_tasks_limits_are_those_of_its_command():
+    limits = command_limits(TaskLimits(wall_seconds=7, idle_seconds=6, memory_mib=5, processes=4))
+
+    assert (limits.wall_seconds, limits.idle_seconds) == (7, 6)
+    assert (limits.memory_mib, limits.processes) == (5, 4)
