@@ -91,14 +91,15 @@ class Planning:
         """Plan once; a retry of the same order yields the same plan with the same id."""
         async with beating():
             try:
-                draft = await self._draft(order)
+                files = await self._tree.files(order.idea.repository.id, order.base_sha)
+                draft = self._draft(order, files)
                 if isinstance(draft, Planned):
                     return draft
-                return await self._finish(order, draft)
+                return await self._finish(order, draft, files)
             except Refused as refused:
                 return Planned(status="refused", problems=refused.problems)
 
-    async def _draft(self, order: PlanIdea) -> PlanDraft | Planned:
+    def _draft(self, order: PlanIdea, files: tuple[str, ...]) -> PlanDraft | Planned:
         spec = order.idea.spec
         draft = draft_of(spec)
         if draft is not None:
@@ -106,7 +107,6 @@ class Planning:
         recipe = spec.recipe or self._recipe_meant(spec, order.answers)
         if isinstance(recipe, Planned):
             return recipe
-        files = await self._tree.files(order.idea.repository.id, order.base_sha)
         return self._recipes.expand(recipe, files)
 
     def _recipe_meant(self, spec: IdeaSpec, answers: tuple[str, ...]) -> RecipeRef | Planned:
@@ -125,12 +125,12 @@ class Planning:
             options=tuple(_option(match) for match in matches[:MOST_OPTIONS]),
         )
 
-    async def _finish(self, order: PlanIdea, draft: PlanDraft) -> Planned:
+    async def _finish(self, order: PlanIdea, draft: PlanDraft, files: tuple[str, ...]) -> Planned:
         """Complete, check and try the draft; leave out of a recipe what would edit nothing."""
         plan_id = digest(order.op.encode())[:26]
         tried: dict[str, Rehearsal] = {}
         while True:
-            plan = complete(draft, order.idea, order.base_sha, plan_id)
+            plan = complete(draft, order.idea, order.base_sha, plan_id, files)
             if found := problems(plan, order.idea.spec, self._backends):
                 return _refused(found)
             tried |= await self._rehearse(order, plan, tried)

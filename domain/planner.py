@@ -19,19 +19,24 @@ from domain.plan import (
     TaskLimits,
 )
 from domain.record import ArtifactRef
-from domain.touches import meeting, touched_by
+from domain.touches import Ground, meeting, touched_by
 
-PROTECTED_FLOOR = (".github/**", ".gitlab-ci.yml", ".slipway.yaml", "CODEOWNERS")
+PROTECTED_FLOOR = (".github/**", "/.gitlab-ci.yml", "/.slipway.yaml", "/CODEOWNERS")
 _DEFAULT_MILESTONE = "delivered"
 _EVERYTHING = ("**", "**/*")
 
 
-def complete(draft: PlanDraft, idea: Idea, base_sha: str, plan_id: str) -> Plan:
-    """Turn a draft into a plan; what is impossible in it stays, for `plan_check` to tell."""
+def complete(
+    draft: PlanDraft, idea: Idea, base_sha: str, plan_id: str, files: tuple[str, ...] = ()
+) -> Plan:
+    """Turn a draft into a plan; what is impossible in it stays, for `plan_check` to tell.
+
+    `files` are those of the base commit.
+    """
     spec = idea.spec
     milestones = draft.milestones or (_only_milestone(spec),)
     tasks = tuple(_completed(task, draft, spec, milestones[0].id) for task in draft.tasks)
-    tasks = _ordered(tasks)
+    tasks = _ordered(tasks, Ground(files))
     return Plan(
         plan_id=plan_id,
         version=idea.revision,
@@ -108,7 +113,7 @@ def _limited(task: PlanTask, spec: IdeaSpec, tasks: int) -> TaskLimits:
     return limits
 
 
-def _ordered(tasks: tuple[PlanTask, ...]) -> tuple[PlanTask, ...]:
+def _ordered(tasks: tuple[PlanTask, ...], ground: Ground) -> tuple[PlanTask, ...]:
     """Put unordered tasks that may touch the same file one after the other, as written.
 
     An edge is added only between tasks that no path joins yet, along a topological order, so
@@ -125,7 +130,7 @@ def _ordered(tasks: tuple[PlanTask, ...]) -> tuple[PlanTask, ...]:
             place = place_of[edge.task]
             mask |= before[place] | 1 << place
         for place in range(at - 1, -1, -1):
-            shared = None if mask >> place & 1 else _collision(by_id[order[place]], task)
+            shared = None if mask >> place & 1 else _collision(by_id[order[place]], task, ground)
             if shared:
                 edge = Dependency(task=order[place], reason=shared)
                 task = task.but(depends_on=(*task.depends_on, edge))
@@ -147,8 +152,8 @@ def _topological(tasks: tuple[PlanTask, ...]) -> tuple[str, ...]:
         return ()
 
 
-def _collision(earlier: PlanTask, later: PlanTask) -> str:
-    both = meeting(earlier.touches, later.touches)
+def _collision(earlier: PlanTask, later: PlanTask, ground: Ground) -> str:
+    both = ground.meeting(earlier.touches, later.touches)
     if both is None:
         return ""
     one, other = both

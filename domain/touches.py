@@ -8,6 +8,7 @@ from domain.operation import PYTHON, ApplyPatch, MoveFile, Operation
 
 _CLASS = re.compile(r"\[[^\]]+\]")
 _PATCHED = re.compile(r"^(?:---|\+\+\+) (?:[ab]/)?([^\t\n\r]+)", re.MULTILINE)
+_WILD = set("*?[")
 _ANY_LETTER = "\x01"  # stands for what a wildcard matches; no path has it
 _ANY_NAME = 2 * _ANY_LETTER
 
@@ -53,6 +54,59 @@ def meet(first: str, second: str) -> bool:
     )
 
 
+class Ground:
+    """The files of a commit: tells what a plain name stands for, and who may meet there.
+
+    By the rules of globs `README.md` is any file and any folder of that name, at any depth. Here
+    it is what the commit has under that name; else a file at the root, or a folder if it has no
+    extension. Without this every two named files could be one inside the other.
+    """
+
+    def __init__(self, files: tuple[str, ...]) -> None:
+        self._places: dict[str, set[tuple[str, ...]]] = {}
+        self._folders: set[tuple[str, ...]] = set()
+        for file in files:
+            parts = tuple(file.split("/"))
+            self._place(parts)
+            while (parts := parts[:-1]) and parts not in self._folders:
+                self._folders.add(parts)
+                self._place(parts)
+        self._known: dict[str, tuple[tuple[str, ...], ...]] = {}
+
+    def meeting(self, one: tuple[str, ...], other: tuple[str, ...]) -> tuple[str, str] | None:
+        """Return the first pair of globs that may be about one file, or None."""
+        for first in one:
+            for second in other:
+                if any(
+                    _sequences_meet(here, there)
+                    for here in self._alternatives(first)
+                    for there in self._alternatives(second)
+                ):
+                    return first, second
+        return None
+
+    def _alternatives(self, glob: str) -> tuple[tuple[str, ...], ...]:
+        if glob not in self._known:
+            plain = bool(glob) and not (_WILD & set(glob)) and not glob.endswith("/")
+            self._known[glob] = self._named(glob) if plain else alternatives(glob)
+        return self._known[glob]
+
+    def _named(self, glob: str) -> tuple[tuple[str, ...], ...]:
+        parts = tuple(part for part in glob.split("/") if part not in ("", "."))
+        places = {parts} if "/" in glob else self._places.get(glob, {parts})
+        return tuple(each for place in sorted(places) for each in self._below(place))
+
+    def _below(self, place: tuple[str, ...]) -> tuple[tuple[str, ...], ...]:
+        """Return what a place stands for: `.` is the root."""
+        name = place[-1] if place else ""
+        is_new = place not in self._places.get(name, ())
+        may_be_folder = place in self._folders or (is_new and "." not in name)
+        return (place, (*place, "**", "*")) if may_be_folder else (place,)
+
+    def _place(self, parts: tuple[str, ...]) -> None:
+        self._places.setdefault(parts[-1], set()).add(parts)
+
+
 def within(glob: str, patterns: tuple[str, ...]) -> bool:
     """Say whether all that a glob matches is covered by the patterns, as far as can be told."""
     return matches(_sample(glob), patterns)
@@ -66,6 +120,11 @@ def _sample(glob: str) -> str:
 
 def _sequences_meet(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
     """Walk both at once; a `**` may use up any name of the other, or none."""
+    for left, right in zip(one, other, strict=False):  # most pairs part at their first names
+        if left == "**" or right == "**":
+            break
+        if not _names_meet(left, right):
+            return False
     seen = {(0, 0)}
     todo = [(0, 0)]
     while todo:
@@ -101,6 +160,8 @@ def _steps(
 @lru_cache(maxsize=16_384)
 def _names_meet(first: str, second: str) -> bool:
     """Say whether one name can match both patterns: the same walk, letter by letter."""
+    if not (_WILD & set(first + second)):
+        return first == second
     one, other = _letters(first), _letters(second)
     reach = {0}
     for letter in one:

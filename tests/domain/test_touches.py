@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from domain.globs import matches
 from domain.operation import PYTHON, Operation
-from domain.touches import meet, meeting, touched_by, within
+from domain.touches import Ground, meet, meeting, touched_by, within
 
 NAMES = ("a", "b", "c.py")
 PATHS = tuple("/".join(each) for size in (1, 2, 3, 4) for each in product(NAMES, repeat=size))
@@ -30,7 +30,8 @@ def test_globs_meet_iff_one_path_matches_both(first: str) -> None:
     ("first", "second", "expected"),
     [
         ("ab*", "*ba", True), ("a*b", "a?c", False), ("a*b*c", "abbbc", True),
-        ("*", "", False), ("test_*.py", "*_test.py", True), ("x?z", "*y", False), ("x?z", "xy", True),
+        ("*", "", False), ("test_*.py", "*_test.py", True), ("x?z", "*y", False),
+        ("x?z", "xy", True),
         ("src/**/x", "src/x", True), ("src/**/x/y*", "src/x*", False),
     ],
 )  # fmt: skip
@@ -97,3 +98,27 @@ def test_knows_what_an_operation_touches(
     operation: dict[str, Any], touched: tuple[str, ...]
 ) -> None:
     assert touched_by(TypeAdapter(Operation).validate_python(operation)) == touched
+
+
+FILES = ("README.md", "docs/README.md", "src/app.py", "conf.d/x", "src/pkg/a.py")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("README.md", "CHANGELOG.md", False), ("README.md", "docs/**", True),
+        ("README.md", "src/**", False), ("conf.d", "conf.d/y", True),
+        ("src/app.py", "app.py", True), ("src/app.py", "src/app.py/x", False),
+        ("pkg", "src/pkg/b.py", True), ("newdir", "newdir/x", True), ("new.py", "lib/**", False),
+        ("pkg/", "src/**", True), ("x", "y", False), ("/README.md", "./README.md", True),
+        ("/", "src/**", True), ("", "src/**", False),
+        (".", "src/**", True),
+    ],
+)  # fmt: skip
+def test_on_the_ground_a_plain_name_is_what_the_commit_has_under_it(
+    first: str, second: str, expected: bool
+) -> None:
+    ground = Ground(FILES)
+
+    assert (ground.meeting((first,), (second,)) is not None) is expected
+    assert (ground.meeting((second,), (first,)) is not None) is expected
