@@ -23,6 +23,8 @@ from domain.idea import (
 )
 from domain.record import Record
 from domain.repository import Repository
+from starter.place import settings
+from starter.recipes import completed
 from starter.repository import resolve
 
 
@@ -71,7 +73,7 @@ def _taken(wanted: Wanted, document: Document, spec: IdeaSpec, repository: Repos
     idea = Idea(
         key=idea_key(written, repository.id),
         spec_digest=spec_digest(written),
-        spec=spec,
+        spec=completed(settings().operator, spec),
         repository=repository,
         initiator=Initiator(kind="human", id=person(), trust=Trust.OWNER),
         source=Source(channel="cli", received_at_ms=time.time_ns() // 1_000_000),
@@ -152,24 +154,24 @@ def _composed(wanted: Wanted) -> dict[str, Value]:
         "schema": "slipway.idea/1",
         "title": told[:120],
         "goal": wanted.goal,
-        "acceptance": [
-            {"id": f"A{n}", "kind": "command", "command": command}
-            for n, command in enumerate(wanted.accept, 1)
-        ],
+        "acceptance": _accepted(wanted.accept),
     }
-    return composed | (_one_task(wanted, told) if wanted.agent else {})
+    if wanted.agent:
+        composed["agent"] = wanted.agent
+    if wanted.paths:
+        composed["scope"] = {"in": list(wanted.paths)}
+    return composed
 
 
-def _one_task(wanted: Wanted, title: str) -> dict[str, Value]:
-    """Return a plan of one task for the agent that was named."""
-    task: Value = {
-        "id": "work",
-        "title": title[:200],
-        "touches": list(wanted.paths or ("**",)),
-        "agent": {"backend": wanted.agent, "prompt": wanted.goal},
-        "accepts": [f"A{n}" for n in range(1, len(wanted.accept) + 1)],
-    }
-    return {"agent": wanted.agent, "tasks": [task]}
+def _accepted(commands: tuple[str, ...]) -> list[Value]:
+    """Return the acceptance: the commands, or that the repository's own tests stay green."""
+    if not commands:
+        own = "the repository's own tests pass as they did before"
+        return [{"id": "A1", "kind": "test", "then": own, "verified_by": "tests"}]
+    return [
+        {"id": f"A{number}", "kind": "command", "command": command}
+        for number, command in enumerate(commands, 1)
+    ]
 
 
 def _params(pairs: tuple[str, ...]) -> dict[str, Value]:

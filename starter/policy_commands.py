@@ -91,10 +91,12 @@ def recipes(
     json: Json = False,
 ) -> int:
     """List the recipes that need no model, or show one of them."""
+    from starter.place import settings
     from starter.recipes import listed, one
 
+    operator = settings().operator
     if name:
-        recipe = one(name)
+        recipe = one(operator, name)
         if json:
             emit(recipe)
         else:
@@ -102,7 +104,7 @@ def recipes(
 
             show(recipe_board(recipe))
         return Exit.DONE
-    found = listed()
+    found = listed(operator)
     if json:
         emit({"recipes": [recipe.model_dump(mode="json", by_alias=True) for recipe in found]})
     else:
