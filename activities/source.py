@@ -459,25 +459,26 @@ class Source:
     async def leave_train(self, order: LeaveTrain) -> None:
         """Ask the train to let the idea go; where no train runs, answer in its place."""
         client, train = activity.client(), self._train_id(order.repository)
+        mine = activity.info().workflow_id or ""
         async with beating():
             try:
                 await client.get_workflow_handle(train).execute_update(
-                    "leave", order, id=f"leave/{order.key}/{order.round}", result_type=str
+                    "leave",
+                    order.but(workflow_id=mine),
+                    id=f"leave/{order.key}/{order.round}",
+                    result_type=str,
                 )
             except WorkflowUpdateFailedError as error:
                 raise _told(error) from error
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
-                await self._answer_left(client, order)
+                await self._answer_left(client, mine, order)
 
-    async def _answer_left(self, client: Client, order: LeaveTrain) -> None:
-        """Tell the idea that it is in no train; one that was merged was told so before."""
-        mine = activity.info().workflow_id
-        if mine is None:
-            raise Rejected("only an idea can leave a train", code="no_workflow")
+    async def _answer_left(self, client: Client, idea: str, order: LeaveTrain) -> None:
+        """Tell the idea that it is in no train; one that had been answered knows it already."""
         result = MergeResult(key=order.key, round=order.round, status="left", reason=order.reason)
-        await client.get_workflow_handle(mine).signal("merge_result", result)
+        await client.get_workflow_handle(idea).signal("merge_result", result)
 
 
 def _told(error: WorkflowUpdateFailedError) -> Rejected | Unavailable:

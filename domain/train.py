@@ -48,6 +48,7 @@ class LeaveTrain(Record):
     round: int
     repository: Repository
     reason: str
+    workflow_id: str = ""  # who asks, and is answered even if the train does not know the entry
 
 
 class MergeResult(Record):
@@ -96,6 +97,15 @@ class TrainState(Record):
                 return place
         return 0
 
+    def find(self, key: str, round_: int) -> TrainEntry | None:
+        """Return the entry of this round that waits or rides."""
+        return next((e for e in self.queue if (e.key, e.round) == (key, round_)), None)
+
+    def has_left(self, key: str, round_: int) -> bool:
+        """Return whether this round was answered, and is not back in the queue."""
+        known = any((d.key, d.round) == (key, round_) for d in self.departures)
+        return known and not self.position(key, round_)
+
     def answered(self, entry: TrainEntry) -> bool:
         """Return whether this very entry was answered (the same round may come again later)."""
         mine = (entry.key, entry.round, entry.entered_at_ms)
@@ -126,6 +136,7 @@ class StartTrain(Record):
     repository: Repository
     patience: Patience
     state: TrainState = TrainState()
+    rides_per_run: int = 200  # after so many batches the train continues as new
 
 
 class TrainView(Record):
@@ -152,10 +163,17 @@ def next_batch(queue: tuple[TrainEntry, ...], base_moves: bool) -> tuple[TrainEn
     size = LARGEST_BATCH if base_moves else 1
     batch = queue[:1]
     for entry in queue[1:]:
-        if len(batch) == size or entry.gates.digest != batch[0].gates.digest:
+        if len(batch) == size or not _alike(entry, batch[0]):
             break
         batch = (*batch, entry)
     return batch
+
+
+def _alike(one: TrainEntry, other: TrainEntry) -> bool:
+    return (one.gates.digest, one.repository.update_base) == (
+        other.gates.digest,
+        other.repository.update_base,
+    )
 
 
 def verdict(entries: tuple[TrainEntry, ...], results: tuple[GateResult, ...]) -> Verdict:
