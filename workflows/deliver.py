@@ -50,7 +50,7 @@ from workflows.failures import failure_of
 from workflows.implement import ImplementTask, StartTask
 from workflows.names import task_id
 from workflows.options import planning, plumbing, quick, selecting
-from workflows.review import briefs, run_gates
+from workflows.review import briefs, run_gates, task_briefs
 from workflows.steering import Steering
 
 # A task that fails for one of these ends the idea: nothing that a person answers would help.
@@ -296,7 +296,7 @@ class DeliverIdea(Steering):
                 task=task,
                 plan=skeleton.plan,
                 repository=self._idea.repository.but(config_file=""),
-                gates=briefs(gates),
+                gates=task_briefs(gates, task, skeleton.tasks),
                 gate_set=gates.digest,
                 gate_set_ref=gates.ref,
                 max_changed_lines=self._idea.spec.budget.changed_lines or 0,

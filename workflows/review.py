@@ -6,8 +6,11 @@ from temporalio import workflow
 
 from activities.quality import JudgeCommit, Quality, RunGate
 from domain.delivery import Patience
+from domain.plan import SkeletonTask
 from domain.review import GateBrief, GateResult, GateSet, GateSpec
 from workflows.options import gate as gate_options
+
+ACCEPTANCE = "accept-"
 
 
 async def run_gates(
@@ -41,6 +44,21 @@ def briefs(gates: GateSet) -> tuple[GateBrief, ...]:
     return tuple(
         GateBrief(name=gate.name, kind=gate.kind, timeout_seconds=gate.timeout_seconds)
         for gate in gates.gates
+    )
+
+
+def task_briefs(
+    gates: GateSet, task: SkeletonTask, tasks: tuple[SkeletonTask, ...]
+) -> tuple[GateBrief, ...]:
+    """Return the gates of one task.
+
+    An acceptance criterion can be met only by all tasks that cover it together, so it is judged
+    in a task only where that task covers it alone; the review judges all of them.
+    """
+    others = {id_ for other in tasks if other.id != task.id for id_ in other.covers}
+    alone = [f"{ACCEPTANCE}{id_}" for id_ in task.covers if id_ not in others]
+    return tuple(
+        gate for gate in briefs(gates) if not gate.name.startswith(ACCEPTANCE) or gate.name in alone
     )
 
 

@@ -50,12 +50,13 @@ def _tell(record: IdeaRecord, repository: Path, ui: str) -> None:
     from starter.render import board
 
     show(board(record))
-    show("", "What is in the repository now:", log_of(repository), "")
-    show("Look at it:")
+    show("\nWhat is in the repository now:")
+    show(log_of(repository))
+    show("\nLook at it:")
     show(f"  the story      {record.ui_url or ui or 'the Temporal web UI'}")
     show(f"  on record      slipway idea show {record.key}")
     show(f"  the plan       slipway idea plan {record.key}")
     show(f"  the evidence   slipway idea evidence {record.key}")
     show(f"  the change     git -C {repository} show --stat HEAD")
     show("  the audit      slipway audit verify")
-    show("", "The server and the workers go on running; `slipway down` stops them.")
+    show("\nThe server and the workers go on running; `slipway down` stops them.")
