@@ -75,6 +75,11 @@ def obtain(settings: Settings, tell: Tell) -> Binary:
         return _fetch(_cached(settings), tell)
 
 
+def find_temporal(settings: Settings) -> Path:
+    """Return the path of the binary, fetched or built first where needed, told on stderr."""
+    return obtain(settings, lambda line: print(line, file=sys.stderr, flush=True)).path
+
+
 def _named(path: str) -> Path:
     binary = Path(path).expanduser()
     if not _runs(binary):
@@ -312,15 +317,15 @@ async def server_version(client: Any) -> str:
 
 
 def main() -> None:
-    """Obtain the binary, with progress on stderr, and print its path."""
-    from starter.place import settings
+    """Obtain the binary, unless another server is to be used, and print its path."""
+    from starter.place import foreign_server, settings
 
     try:
-        binary = obtain(settings(), lambda line: print(line, file=sys.stderr, flush=True))
+        if foreign_server() is None:
+            print(find_temporal(settings()))
     except (Misconfigured, Unavailable) as error:
         print(f"error: {error}\n{error.problem.hint}", file=sys.stderr)
         sys.exit(1)
-    print(binary.path)
 
 
 if __name__ == "__main__":
