@@ -225,7 +225,8 @@ def _by_counts(base: Counts, after: Counts, run: Measurement) -> Judged:
 
 def _by_exit(base: Measurement, after: Measurement) -> Judged:
     if after.exit_code == 0:
-        return Judged(verdict=Verdict.PASSED, reason="ended with 0")
+        ran = f"{after.counts.passed} of {after.counts.collected} tests pass" if after.counts else ""
+        return Judged(verdict=Verdict.PASSED, reason=ran or "ended with 0")
     if base.exit_code == 0:
         reason = f"ended with {after.exit_code}, with 0 on the base{_said(after)}"
         return Judged(verdict=Verdict.FAILED, reason=reason)

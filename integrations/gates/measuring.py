@@ -98,11 +98,12 @@ def _furnish(room: Room) -> None:
 
 def _read(room: Room, spec: GateSpec, outcome: CommandOutcome) -> Measurement:
     output = _text(room.path / "output")
+    said = output[-4 * OUTPUT_SHOWN :].replace(f"{room.tree}/", "").replace(room.folder, "...")
     ended = {"exited": "exited", "timeout_wall": "timeout", "timeout_idle": "timeout"}
     measured = Measurement.model_validate({
         "ended": ended.get(outcome.ended, "limit"),
         "exit_code": outcome.exit_code,
-        "tail": output[-OUTPUT_SHOWN:].strip(),
+        "tail": said[-OUTPUT_SHOWN:].strip(),
         "seconds": round(outcome.seconds, 2),
         "tier": outcome.tier,
     })  # fmt: skip

@@ -37,6 +37,7 @@ ReadConfig = Callable[[str, str], RepoConfig]  # text and name; raises Refused
 FORGET = 120.0  # seconds after which a set-up that failed is tried again
 SELECTED = 20  # with more files than that a second run takes them all
 NOTHING_BEFORE = Measurement(exit_code=0)
+NO_ENVIRONMENT = Environment(project="other", digest="none", folder="")
 
 
 class Gates:
@@ -132,11 +133,19 @@ class Gates:
         self, side: "_Side", spec: GateSpec, progress: Progress
     ) -> tuple[Measurement, bool]:
         """Return a measurement of one side, and whether it was known already."""
-        environment = await self.environment(side, progress)
+        environment = await self._environment_for(spec, side, progress)
         tier = await self._processes.tier()
         key = evidence_key(side.snap.tree, spec, environment.digest, self._ruff, tier)
         progress(f"{spec.name} on {side.snap.sha[:10]}")
         return await self._evidence.get(key, lambda: self.run(side, spec, environment))
+
+    async def _environment_for(
+        self, spec: GateSpec, side: "_Side", progress: Progress
+    ) -> Environment:
+        """Return what a gate needs; our own security rules read files and run nothing."""
+        if spec.kind == "security":
+            return NO_ENVIRONMENT
+        return await self.environment(side, progress)
 
     async def run(
         self, side: "_Side", spec: GateSpec, environment: Environment, files: tuple[str, ...] = ()
