@@ -58,8 +58,8 @@ def zone(name: str) -> ZoneInfo:
 def frozen_until_ms(window: FreezeWindow, now_ms: int) -> int:
     """Return when the window that holds now ends, in milliseconds since 1970; 0: none holds.
 
-    Where clocks are set back an end that comes twice is the later one, and a begin the
-    earlier: a freeze is never shorter than the wall clock says.
+    Where clocks jump a time comes twice or not at all: then a window begins at the earlier
+    reading and ends at the later one, so a freeze is never shorter than the wall clock says.
     """
     now = datetime.fromtimestamp(now_ms / 1000, UTC)
     ends = [end for begin, end in _spans(window, now) if begin <= now < end]
@@ -82,10 +82,13 @@ def _weekly(window: FreezeWindow, day: date, place: ZoneInfo) -> tuple[datetime,
 
 
 def _span(begin: datetime, end: datetime, place: ZoneInfo) -> tuple[datetime, datetime]:
-    return (
-        begin.replace(tzinfo=place, fold=0).astimezone(UTC),
-        end.replace(tzinfo=place, fold=1).astimezone(UTC),
-    )
+    return min(_instants(begin, place)), max(_instants(end, place))
+
+
+def _instants(wall: datetime, place: ZoneInfo) -> tuple[datetime, datetime]:
+    """Return both readings of a wall-clock time; they differ where clocks jump."""
+    first, second = (wall.replace(tzinfo=place, fold=fold).astimezone(UTC) for fold in (0, 1))
+    return first, second
 
 
 def _moment(text: str) -> datetime:
