@@ -29,7 +29,8 @@ class Database:
 
     `url` is a SQLAlchemy URL of SQLite or PostgreSQL, `busy_seconds` how long a writer waits
     for another one. Methods raise `Unavailable` (locked, full, unreachable), `Rejected` and
-    `Misconfigured`; a cancelled call still ends its transaction.
+    `Misconfigured`; of a cancelled call
+    either all is on record or nothing.
     """
 
     def __init__(
@@ -40,7 +41,6 @@ class Database:
         self._clock = clock
         self._opened = False
         self._opening = asyncio.Lock()
-        self._running: set[asyncio.Task[object]] = set()
 
     async def open(self) -> None:
         """Create or upgrade the tables; every other method does so by itself, once."""
@@ -53,9 +53,7 @@ class Database:
             self._opened = True
 
     async def close(self) -> None:
-        """Wait for running transactions and let go of the database."""
-        if self._running:
-            await asyncio.wait(self._running)
+        """Let go of the database."""
         await self._access.close()
 
     async def ping(self) -> None:
@@ -107,19 +105,8 @@ class Database:
         return await self._transact(partial(_alone, work=work))
 
     async def _transact(self, work: Callable[[Connection], T]) -> T:
-        task = asyncio.ensure_future(self._commit(work))
-        self._running.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    async def _commit(self, work: Callable[[Connection], T]) -> T:
         with told(self._url):
             return await self._access.run(work)
-
-    def _ended(self, task: asyncio.Task[T]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # its caller may be gone; then nobody else asks for it
 
 
 def _alone(conn: Connection, work: Callable[[Connection], T]) -> T:

@@ -67,7 +67,11 @@ class Spot(NamedTuple):
 def project(spot: Spot, fact: Fact) -> None:
     """Write what `fact` changes; the caller has checked that it may."""
     _project(fact, spot)
-    change(spot.conn, ideas, spot.key, updated_at_ms=spot.place.at_ms)
+
+
+def touch(conn: Connection, place: Place) -> None:
+    """Note when the idea was last told about."""
+    change(conn, ideas, {"key": place.key}, updated_at_ms=place.at_ms)
 
 
 def put_idea(conn: Connection, idea: Idea, **values: object) -> None:

@@ -10,7 +10,7 @@ from domain.idea import Idea
 from domain.ledger import RecordFacts, Registered, RegisterIdea
 from domain.stages import after_end, legal, stage_after
 from integrations.chain import Place, Writer, told_before
-from integrations.projection import Spot, project, put_idea, put_revision
+from integrations.projection import Spot, project, put_idea, put_revision, touch
 from integrations.tables import ideas
 
 
@@ -81,6 +81,7 @@ def append(conn: Connection, order: RecordFacts) -> None:
         _check(fact, stage, ended, order.key)
         project(Spot(conn, place, writer.add(fact.kind, told(fact))), fact)
         stage, ended = stage_after(fact, stage), ended or isinstance(fact, IdeaEnded)
+    touch(conn, place)
 
 
 def _check(fact: Fact, stage: Stage, ended: bool, key: str) -> None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from collections import Counter
 
 import pytest
+from sqlalchemy import event
 
 from domain.change import Change, FileChange, Release
 from domain.delivery import FailureClass, Outcome, Stage, TaskState, Wait
@@ -32,6 +34,7 @@ from domain.policy import Decision, PolicyOutcome
 from domain.record import ArtifactRef
 from domain.review import Counts, GateResult, Verdict
 from integrations import tables
+from integrations.database import Database
 from tests.facts import (
     KEY,
     WAY_TO_INTEGRATING,
@@ -304,18 +307,44 @@ async def test_the_database_itself_refuses_to_change_the_chain(database, url, ta
         await run(url, lambda conn: conn.execute(tampering))
 
 
-async def test_a_cancelled_writer_leaves_a_whole_transaction(database, url):
+async def test_cancelled_writers_leave_whole_operations(database, url):
     await database.register(start())
-    tasks = [
-        asyncio.ensure_future(database.append(facts(f"op{number}", BaseResolved(base_sha="b"))))
-        for number in range(5)
-    ]
-    await asyncio.sleep(0)
-    for task in tasks:
+    for turns in range(30):
+        told = facts(f"op{turns}", *(BaseResolved(base_sha="b"),) * 2)
+        task = asyncio.ensure_future(database.append(told))
+        for _ in range(turns):
+            await asyncio.sleep(0)
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(task, return_exceptions=True)
     await database.append(stages("after", Stage.VALIDATING))
 
     events = await rows(url, tables.events)
     assert [row["seq"] for row in events] == list(range(1, len(events) + 1))
+    operations = Counter(row["op"] for row in events if row["op"].startswith("op"))
+    assert set(operations.values()) <= {2}
     assert events[-1]["op"] == "after"
+
+
+async def test_one_refused_operation_does_not_harm_those_written_with_it(database, url):
+    await database.register(start())
+    orders = [facts(f"op{number}", BaseResolved(base_sha="b")) for number in range(9)]
+    orders.insert(4, stages("illegal", Stage.DEPLOYING))
+
+    told = await asyncio.gather(*map(database.append, orders), return_exceptions=True)
+
+    assert [type(answer) for answer in told if answer] == [Rejected]
+    operations = [row["op"] for row in await rows(url, tables.events)]
+    assert sorted(operations[1:]) == sorted(f"op{number}" for number in range(9))
+
+
+async def test_writers_that_wait_share_a_commit(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/s.db")
+    await database.register(start())
+    commits: list[int] = []
+    event.listen(database._access._engine, "commit", lambda _conn: commits.append(1))
+
+    orders = (facts(f"op{number}", BaseResolved(base_sha="b")) for number in range(100))
+    await asyncio.gather(*map(database.append, orders))
+    await database.close()
+
+    assert len(commits) < 20
