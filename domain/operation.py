@@ -1,8 +1,9 @@
 """The operations of the deterministic builtin agent, as data."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, JsonValue
+from pydantic import AfterValidator, BeforeValidator, Field, JsonValue
 
 from domain.record import Record
 
@@ -199,6 +200,13 @@ class RemoveImport(Record):
     paths: Globs = PYTHON
 
 
+class RemoveDeadImports(Record):
+    """Remove imports that nothing uses: neither their file nor another one through it."""
+
+    op: Literal["remove_dead_imports"] = "remove_dead_imports"
+    paths: Globs = PYTHON
+
+
 class ReplaceCall(Record):
     """Call another function instead; imports follow, keyword arguments may get new names.
 
@@ -278,19 +286,39 @@ class StructuralRewrite(Record):
 class Criterion(Record):
     """One acceptance criterion in words with literals (see `domain.criteria`)."""
 
-    id: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")
+    id: str = Field(default="A", pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")
     given: str = Field(default="", max_length=2_000)
     when: str = Field(min_length=1, max_length=2_000)
     then: str = Field(min_length=1, max_length=2_000)
 
 
+def _sentences(value: object) -> object:
+    """Read criteria that are sentences; those without an id are numbered A1, A2 and so on."""
+    if not isinstance(value, list | tuple):
+        return value
+    read = [_SENTENCE.match(one) if isinstance(one, str) else one for one in value]
+    return [
+        {"id": f"A{number}", **one.groupdict(default="")} if isinstance(one, re.Match) else one
+        for number, one in enumerate(read, 1)
+    ]
+
+
+_SENTENCE = re.compile(
+    r"^\s*(?:given\s+(?P<given>.+?)[\s,;]+)?when\s+(?P<when>.+?)[\s,;]+then\s+(?P<then>.+?)\s*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 class GenerateTests(Record):
-    """Write a test per criterion; `auto` follows the style of the tests that are there."""
+    """Write a test per criterion; `auto` follows the style of the tests that are there.
+
+    A criterion may be one sentence: `Given a = 2, when add(a, 3), then returns 5`.
+    """
 
     op: Literal["generate_tests"] = "generate_tests"
     path: TreePath
     module: Dotted  # the module under test
-    criteria: tuple[Criterion, ...] = Field(min_length=1)
+    criteria: Annotated[tuple[Criterion, ...], BeforeValidator(_sentences)] = Field(min_length=1)
     style: Literal["auto", "pytest", "unittest"] = "auto"
 
 
@@ -318,7 +346,7 @@ class AddCliOption(Record):
     option: str = Field(pattern=r"^--[a-z][a-z0-9-]*$", max_length=60)
     help: str = Field(default="", max_length=500)
     kind: Literal["str", "int", "float", "flag"] = "str"
-    default: str | int | float | bool | None = None
+    default: str | int | float | None = None
     function: Identifier | Literal[""] = ""  # a click command, or the function with the parser
 
 
@@ -360,6 +388,7 @@ Operation = Annotated[
     | ChangeDefault
     | EnsureImport
     | RemoveImport
+    | RemoveDeadImports
     | ReplaceCall
     | WrapCall
     | AddDecorator

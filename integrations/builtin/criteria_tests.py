@@ -31,8 +31,6 @@ def generate_tests(operation: GenerateTests, work: Work) -> None:
         raise not_python(operation.path)
     module = module_at(operation.path, "")
     style = operation.style if operation.style != "auto" else style_of(work.tree)
-    for name in sorted({name for case in cases for name in names_used(case)}):
-        tree = add_import(tree, module, operation.module, name)
     if style == "pytest":
         tree = _pytest(tree, module, cases, operation)
     else:
@@ -51,6 +49,15 @@ def style_of(tree: Tree) -> str:
                 return "pytest"
     settings = (tree.read(path) or b"" for path in ("pyproject.toml", "pytest.ini", "setup.cfg"))
     return "pytest" if any(b"pytest" in data for data in settings) else "unittest"
+
+
+def _with_names(
+    tree: cst.Module, module: Module, cases: tuple[Case, ...], operation: GenerateTests
+) -> cst.Module:
+    """Import what the calls need from the module under test."""
+    for name in sorted({name for case in cases for name in names_used(case)}):
+        tree = add_import(tree, module, operation.module, name)
+    return tree
 
 
 def _case(criterion: Criterion) -> Case:
@@ -72,6 +79,7 @@ def _pytest(
 ) -> cst.Module:
     if any(case.judgement in ("raises", "close") for case in cases):
         tree = add_import(tree, module, "pytest")
+    tree = _with_names(tree, module, cases, operation)
     for case, criterion in zip(cases, operation.criteria, strict=True):
         code = _function(case, criterion, "", _pytest_lines(case))
         tree = with_function(tree, code, operation.path)
@@ -81,7 +89,7 @@ def _pytest(
 def _unittest(
     tree: cst.Module, module: Module, cases: tuple[Case, ...], operation: GenerateTests
 ) -> cst.Module:
-    tree = add_import(tree, module, "unittest")
+    tree = _with_names(add_import(tree, module, "unittest"), module, cases, operation)
     owner = next((d for d in definitions(tree.body) if d.name.value == CLASS), None)
     methods = [
         textwrap.indent(_function(case, criterion, "self", _unittest_lines(case)), "    ")
@@ -132,8 +140,7 @@ def _told(criterion: Criterion) -> list[str]:
 
 def _pytest_lines(case: Case) -> list[str]:
     if case.judgement == "raises":
-        saying = f", match=re.escape({case.message})" if case.message else ""
-        saying = f", match={_escaped(case.message)}" if saying else ""
+        saying = f", match={_escaped(case.message)}" if case.message else ""
         return [f"with pytest.raises({case.expected}{saying}):", f"    {case.call}"]
     if case.judgement == "holds":
         return [f"result = {case.call}", f"assert {case.expected}"]
@@ -168,8 +175,6 @@ def _sign(expected: str) -> str:
 def _escaped(literal: str) -> str:
     """Return a pattern, as source, that matches the text of a string literal."""
     inner = str(cst.ensure_type(cst.parse_expression(literal), cst.SimpleString).evaluated_value)
-    return (
-        f"r{re.escape(inner)!r}"
-        if "\\" not in inner and "'" not in inner
-        else repr(re.escape(inner))
-    )
+    escaped = re.escape(inner)
+    plain = '"' not in escaped and "\n" not in escaped
+    return f'r"{escaped}"' if plain else repr(escaped)

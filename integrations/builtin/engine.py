@@ -5,8 +5,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from domain.agent import Edit
 from domain.errors import Misconfigured, Rejected
-from integrations.builtin.order import Edit, Note, Order, Result
+from integrations.builtin.order import Note, Order, Result
 from integrations.builtin.tree import Tree
 from integrations.builtin.work import Work
 
@@ -30,6 +31,7 @@ HANDLERS = {
     "change_default": "signatures",
     "ensure_import": "imports",
     "remove_import": "imports",
+    "remove_dead_imports": "dead_imports",
     "replace_call": "calls",
     "wrap_call": "calls",
     "add_decorator": "structure",

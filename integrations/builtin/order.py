@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+from domain.agent import Edit
 from domain.operation import Operation
 from domain.record import Record
 
@@ -14,16 +15,6 @@ class Order(Record):
     forbid: tuple[str, ...] = ()
     dry_run: bool = False
     ruff: str = ""  # the binary; empty: the one beside the interpreter
-
-
-class Edit(Record):
-    """What one operation did to one file; `count` is the number of places."""
-
-    op: str
-    path: str
-    insertions: int = 0
-    deletions: int = 0
-    count: int = 1
 
 
 class Note(Record):

@@ -1,5 +1,6 @@
 """Ruff's safe fixes and its formatter, isolated from what the repository configures."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -15,6 +16,7 @@ from integrations.builtin.python_version import target_version
 from integrations.builtin.work import Work
 
 SECONDS = 300  # limit of one run of ruff
+ALONE = ("--isolated", "--no-cache", "--quiet", ".")
 
 
 def ruff_fix(operation: RuffFix, work: Work) -> None:
@@ -25,6 +27,22 @@ def ruff_fix(operation: RuffFix, work: Work) -> None:
     if operation.ignore:
         options.append(f"--ignore={','.join(operation.ignore)}")
     _run(work, paths, [*options, f"--target-version={target}"])
+
+
+def unused_imports(work: Work, paths: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the imports that nothing in their own file uses, as dotted names by path."""
+    with TemporaryDirectory(prefix="slipway-ruff-") as folder:
+        if not _copy(work, paths, Path(folder)):
+            return {}
+        options = ["check", "--exit-zero", "--select=F401", "--output-format=json"]
+        found = json.loads(_call(work, [*options, *ALONE], folder) or b"[]")
+    unused: dict[str, tuple[str, ...]] = {}
+    for finding in found:
+        named = re.match(r"`([^`]+)`", finding["message"])
+        path = Path(finding["filename"]).relative_to(Path(folder).resolve()).as_posix()
+        if named:
+            unused[path] = (*unused.get(path, ()), named.group(1).partition(" as ")[0])
+    return unused
 
 
 def format_files(operation: Format, work: Work) -> None:
@@ -45,7 +63,7 @@ def _run(work: Work, paths: tuple[str, ...], options: list[str]) -> None:
         originals = _copy(work, paths, Path(folder))
         if not originals:
             return
-        _call(work, [*options, "--isolated", "--no-cache", "--quiet", "."], folder)
+        _call(work, [*options, *ALONE], folder)
         for path, before in originals.items():
             after = (Path(folder) / path).read_bytes()
             if after != before:
@@ -66,7 +84,8 @@ def _copy(work: Work, paths: tuple[str, ...], folder: Path) -> dict[str, bytes]:
     return originals
 
 
-def _call(work: Work, options: list[str], folder: str) -> None:
+def _call(work: Work, options: list[str], folder: str) -> bytes:
+    """Run ruff in a folder and return what it printed."""
     binary = work.ruff or _found()
     try:
         ended = subprocess.run(
@@ -83,6 +102,7 @@ def _call(work: Work, options: list[str], folder: str) -> None:
     if ended.returncode and options[0] == "check":
         said = ended.stderr.decode(errors="replace").strip().splitlines()
         raise Rejected(f"ruff refused: {said[0] if said else ended.returncode}", code="ruff")
+    return ended.stdout
 
 
 def _found() -> str:

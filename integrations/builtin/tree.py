@@ -72,7 +72,18 @@ class Tree:
 
     def with_bytes(self, globs: tuple[str, ...], *needles: bytes) -> Iterator[tuple[str, Document]]:
         """Yield the editable text files that contain any of these bytes."""
-        for path in self.editable(globs):
+        return self._with_bytes(self.editable(globs), needles)
+
+    def python_with_bytes(self, *needles: bytes) -> Iterator[tuple[str, Document]]:
+        """Yield every Python file that contains any of these bytes, also what may not change."""
+        return self._with_bytes(
+            tuple(path for path in self.files() if path.endswith((".py", ".pyi"))), needles
+        )
+
+    def _with_bytes(
+        self, paths: tuple[str, ...], needles: tuple[bytes, ...]
+    ) -> Iterator[tuple[str, Document]]:
+        for path in paths:
             data = self.read(path)
             if data is not None and any(needle in data for needle in needles):
                 found = self.document(path)

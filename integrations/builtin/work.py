@@ -1,8 +1,9 @@
 """The work of one operation: the tree it edits, and the evidence it leaves."""
 
+from domain.agent import Edit
 from integrations.builtin.document import Document
 from integrations.builtin.edits import counted
-from integrations.builtin.order import Edit, Note
+from integrations.builtin.order import Note
 from integrations.builtin.tree import Tree
 
 

@@ -29,9 +29,7 @@ def replaced(root: Path, code: str, old: str, new: str, **more: object) -> str:
         ("import os as o\no.getcwd()\n", "import pathlib\npathlib.Path.cwd()\n"),
     ],
 )
-def test_spells_the_new_function_as_the_file_does(
-    tmp_path: Path, before: str, after: str
-) -> None:
+def test_spells_the_new_function_as_the_file_does(tmp_path: Path, before: str, after: str) -> None:
     assert replaced(tmp_path, before, "os.getcwd", "pathlib:Path.cwd") == after
 
 
@@ -93,6 +91,4 @@ def test_wraps_a_call_once(tmp_path: Path) -> None:
 
     changed = applied(tmp_path, files, op="wrap_call", call="json.loads", wrapper="checks.valid")
 
-    assert changed["a.py"] == (
-        "import json\nimport checks\n\nx = checks.valid(json.loads(y))\n"
-    )
+    assert changed["a.py"] == ("import json\nimport checks\n\nx = checks.valid(json.loads(y))\n")

@@ -121,9 +121,7 @@ def test_a_method_takes_the_place_of_an_empty_body(tmp_path: Path) -> None:
     ("default", "expected"),
     [("", "x: int\n    z: str\n    y: int = 2\n"), ("None", "y: int = 2\n    z: str = None\n")],
 )
-def test_adds_a_field_where_its_default_allows(
-    tmp_path: Path, default: str, expected: str
-) -> None:
+def test_adds_a_field_where_its_default_allows(tmp_path: Path, default: str, expected: str) -> None:
     after = changed(
         tmp_path,
         op="add_dataclass_field",
@@ -237,9 +235,7 @@ def test_refuses_a_default_before_parameters_without_one(tmp_path: Path) -> None
 def test_imports_where_imports_are(
     tmp_path: Path, code: str, module: str, name: str, expected: str
 ) -> None:
-    after = changed(
-        tmp_path, code, op="ensure_import", path="m.py", module=module, name=name
-    )
+    after = changed(tmp_path, code, op="ensure_import", path="m.py", module=module, name=name)
 
     assert after == expected
 
