@@ -172,7 +172,7 @@ def _coverage(one: Acceptance, tasks: tuple[PlanTask, ...]) -> Coverage:
 
 
 def _acceptance_gate(one: Acceptance) -> str:
-    return f"acceptance {one.id}" if one.command else ""
+    return f"accept-{one.id}" if one.command else ""
 
 
 def _risks(tasks: tuple[PlanTask, ...], spec: IdeaSpec, first: int) -> tuple[RiskEntry, ...]:

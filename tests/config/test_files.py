@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.files import load, load_yaml, parse, read
@@ -202,6 +202,7 @@ def test_takes_text_that_begins_with_a_brace_for_json_unless_it_is_named_yaml() 
         read("{a: b}", "-")
 
 
+@settings(deadline=None)
 @given(
     st.recursive(
         st.none()
@@ -301,6 +302,7 @@ def test_refuses_hostile_text_quickly(name: str, suffix: str) -> None:
     assert all(problem.message.isprintable() for problem in problems)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_any_text_is_read_or_refused(text: str) -> None:
     for name in ("a.yaml", "a.json"):

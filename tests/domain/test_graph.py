@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.errors import Rejected
@@ -132,6 +132,7 @@ def test_orders_by_needs_and_else_as_given() -> None:
     assert topological(needs) == ("z", "a", "y", "b")
 
 
+@settings(deadline=None)
 @given(graphs(), st.data())
 def test_any_order_of_completion_is_legal_and_repeatable(
     tasks: tuple[SkeletonTask, ...], data: st.DataObject
@@ -164,6 +165,7 @@ def test_any_order_of_completion_is_legal_and_repeatable(
     assert finished | skipped == set(needs)
 
 
+@settings(deadline=None)
 @given(graphs())
 def test_the_first_is_on_a_longest_remaining_path(tasks: tuple[SkeletonTask, ...]) -> None:
     weight = {each.id: each.weight for each in tasks}

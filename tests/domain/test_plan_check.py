@@ -18,7 +18,7 @@ TASK: dict[str, Any] = {
 
 
 def plan(*tasks: dict[str, Any], **fields: Any) -> Plan:
-    coverage = [{"acceptance": "A1", "gates": ["acceptance A1"]}]
+    coverage = [{"acceptance": "A1", "gates": ["accept-A1"]}]
     return Plan.model_validate(
         {
             "plan_id": "p",

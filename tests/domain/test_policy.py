@@ -4,7 +4,7 @@ from itertools import chain, combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.policy import (
@@ -337,6 +337,7 @@ def lets_pass(each: Decision) -> set[frozenset[str]]:
     return {frozenset(group) for group in groups if len(set(group) & set(may)) >= each.quorum}
 
 
+@settings(deadline=None)
 @given(layers(ORDER, "org"), layers(("require", "deny"), "repo"), FACTS)
 def test_a_repository_layer_only_tightens(org: Layer, repo: Layer, facts: Facts) -> None:
     assert loosening(repo.policy) == ()
