@@ -253,7 +253,11 @@ asyncio.run(bench.agents(Path(sys.argv[1], "agent.sh").read_text()).attempt(orde
 async def test_the_next_run_of_an_attempt_starts_clean_after_its_worker_was_killed(tmp_path, bwrap):
     bench = await Bench(tmp_path, bwrap).open()
     order = await bench.order()
-    script = "echo half > src/half.py; trap '' TERM; (setsid sleep 4243.125 &); sleep 4243.125"
+    script = """
+trap '' TERM
+(while :; do mkdir -p "$PWD/src"; echo stray > "$PWD/src/stray"; done) 2> /dev/null &
+(setsid sleep 4243.125 &); sleep 4243.125
+"""
     bench.script(script)
     words = (sys.executable, "-c", WORKER, str(tmp_path), bwrap, order.model_dump_json())
     worker = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.DEVNULL)
