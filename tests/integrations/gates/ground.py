@@ -2,7 +2,7 @@
 
 import sys
 import sysconfig
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from config.repo import read_repo_config
@@ -11,12 +11,14 @@ from domain.judging import RunGate, SelectGates
 from domain.repository import Repository
 from domain.review import GateResult, GateSet
 from integrations.artifacts import ArtifactFiles
+from integrations.gates.ports import Commands
 from integrations.gates.runner import Gates
 from integrations.git import Git
 from integrations.process import Processes
 from tests.integrations import git_sandbox
 from tests.processes import KEEPER
 
+PROCESSES = Processes(sys.executable, KEEPER, "limits")  # probes the sandbox once
 RUFF = str(Path(sysconfig.get_path("scripts"), "ruff"))
 
 TESTS = """\
@@ -48,9 +50,16 @@ SHOP = {
 class Ground:
     """One repository under judgement; `judge` measures a change of it by one gate."""
 
-    def __init__(self, folder: Path, files: Mapping[str, str], config_file: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Mapping[str, str],
+        config_file: str = "",
+        commands: Callable[[Processes], Commands] = lambda processes: processes,
+    ) -> None:
         self.work = git_sandbox.make(folder / "work", dict(files))
         self.folder = folder
+        self.commands = commands
         self.git = Git(folder / "objects")
         self.artifacts = ArtifactFiles(folder / "artifacts")
         self.repository = Repository(
@@ -70,7 +79,7 @@ class Ground:
         """Return gates that know nothing but what is on disk."""
         return Gates(
             self.git,
-            Processes(sys.executable, KEEPER, "limits"),
+            self.commands(PROCESSES),
             self.artifacts,
             cache=self.folder / "cache",
             workspaces=self.folder / "workspaces",

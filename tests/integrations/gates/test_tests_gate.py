@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from domain.review import Counts, EvidenceLevel, Verdict
+from domain.command import CommandOrder, CommandOutcome
+from domain.review import Counts, EvidenceLevel, Tier, Verdict
+from integrations.process import OnEvent, Processes
 from tests.integrations.gates.ground import SHOP, TESTS, Ground
 
 BROKEN = {"shop/price.py": "def total(prices):\n    return sum(prices) + len(prices) // 10\n"}
@@ -51,16 +53,44 @@ async def test_a_red_base_is_not_blamed_on_the_change(tmp_path: Path) -> None:
     assert "1 red as before" in result.reason
 
 
+class Counting:
+    """Real commands that can count their own runs (in RUN); only gates are counted."""
+
+    def __init__(self, inner: Processes) -> None:
+        self._inner = inner
+        self.runs = 0
+
+    async def run(self, order: CommandOrder, on_event: OnEvent | None = None) -> CommandOutcome:
+        self.runs += 1
+        return await self._inner.run(order.but(env={**order.env, "RUN": str(self.runs)}), on_event)
+
+    async def tier(self) -> Tier:
+        return await self._inner.tier()
+
+
+def red_in(condition: str) -> dict[str, str | None]:
+    extra = "\n    def test_run(self):\n        import os\n        run = int(os.environ['RUN'])\n"
+    return {"tests/test_price.py": f"{TESTS}{extra}        self.assertFalse({condition})\n"}
+
+
 async def test_a_flaky_test_is_recorded_and_not_blamed(tmp_path: Path) -> None:
-    flaky = f'{TESTS}\n    def test_clock(self):\n        """Red on each fresh host."""\n'
-    ground = Ground(tmp_path, SHOP)
-    marker = tmp_path / "ran"
-    text = flaky + f"        import os\n        self.assertTrue(os.path.exists({str(marker)!r}))\n"
+    ground = Ground(tmp_path, SHOP, commands=Counting)
 
-    red = await ground.judge("tests", {"tests/test_price.py": text})
+    result = await ground.judge("tests", red_in("run == 2"))
 
-    assert red.newly_failed == ("tests.test_price.Totals::test_clock",)
-    assert [line for line in ground.progress if "once more" in line]
+    assert (result.verdict, result.newly_failed) == (Verdict.PASSED, ())
+    assert result.flaky == ("tests.test_price.Totals::test_run",)
+    assert "1 flaky" in result.reason
+
+
+async def test_a_newly_red_test_runs_once_more_on_both_sides(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, SHOP, commands=Counting)
+
+    result = await ground.judge("tests", red_in("run in (2, 4)"))
+
+    assert result.verdict == Verdict.FAILED
+    assert result.newly_failed == ("tests.test_price.Totals::test_run",)
+    assert result.flaky == ()
 
 
 async def test_a_suite_that_ends_early_with_0_has_not_passed(tmp_path: Path) -> None:
