@@ -1,6 +1,7 @@
 """The strict reader: what it takes, what it refuses, and how fast."""
 
 import json
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -294,11 +295,12 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 def test_refuses_hostile_text_quickly(name: str, suffix: str) -> None:
+    limit = 2 if sys.gettrace() else 0.25  # 0.1 s on an idle machine; measuring coverage is slow
     before = time.process_time()
 
     problems = refused(HOSTILE[name], f"idea.{suffix}")  # type: ignore[arg-type]
 
-    assert time.process_time() - before < 0.25  # 0.1 s on an idle machine
+    assert time.process_time() - before < limit
     assert all(problem.message.isprintable() for problem in problems)
 
 
