@@ -102,8 +102,7 @@ def start_up(chosen: Settings, tell: Tell, workers: Sequence[str] = ()) -> Start
             stdout=sink,
             stderr=sink,
             pass_fds=(writing,),
-            start_new_session=True,
-        )
+        ).wait()  # it leaves its own child behind
     os.close(writing)
     with os.fdopen(reading, encoding="utf-8") as answers:
         line = answers.readline()
@@ -147,6 +146,7 @@ def end_up(chosen: Settings) -> UpState | None:
 def main(arguments: Sequence[str]) -> NoReturn:
     """Run in the background, report to the descriptor given, and leave."""
     report_fd = int(arguments[0])
+    _detach()
     os.set_inheritable(report_fd, False)
 
     def report(told: Report) -> None:
@@ -164,6 +164,13 @@ def main(arguments: Sequence[str]) -> NoReturn:
     if not started.started:
         report(Report(started=started))
     leave(0)
+
+
+def _detach() -> None:
+    """Become a child of nobody: who started us need not outlive us, nor reap us."""
+    if os.fork():
+        os._exit(0)
+    os.setsid()
 
 
 if __name__ == "__main__":

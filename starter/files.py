@@ -55,9 +55,11 @@ class CappedLog:
         self._file.close()
 
     def _turn(self) -> None:
+        with contextlib.suppress(FileNotFoundError):  # somebody has cleaned up
+            self._path.replace(self._path.with_name(self._path.name + ".1"))
+        fresh = self._path.open("ab", buffering=0)
         self._file.close()
-        self._path.replace(self._path.with_name(self._path.name + ".1"))
-        self._file = self._path.open("ab", buffering=0)
+        self._file = fresh
 
 
 def tail(path: Path, lines: int = 20) -> str:
