@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 from sqlalchemy import URL, Connection, create_engine, event
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import StaticPool
 
 from integrations.engine import is_file
@@ -73,9 +74,11 @@ class File:
         calls = self._take()
         try:
             results = self._commit(calls)
+        except OperationalError as error:
+            _fail(calls, error)  # locked or full: so it would be for each of them
         except Exception as error:
             if len(calls) == 1:
-                calls[0].waiting.set_exception(error)
+                _fail(calls, error)
             else:
                 self._one_by_one(calls)
         else:
@@ -101,11 +104,16 @@ class File:
             try:
                 call.waiting.set_result(self._commit([call])[0])
             except Exception as error:
-                call.waiting.set_exception(error)
+                _fail([call], error)
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.dispose)
         self._thread.shutdown()
+
+
+def _fail(calls: list[_Call], error: Exception) -> None:
+    for call in calls:
+        call.waiting.set_exception(error)
 
 
 def _durable(connection: DBAPIConnection, _record: object) -> None:

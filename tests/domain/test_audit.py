@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.audit import (
@@ -20,6 +20,7 @@ from domain.audit import (
 from domain.errors import Rejected
 from domain.record import digest
 
+CALM = settings(deadline=None)  # a busy machine is no failure
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=20)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | ANY_TEXT,
@@ -58,6 +59,7 @@ def end_of(entries: list[Stored]) -> Head:
     return Head(size=len(entries), sha256=entries[-1].sha256)
 
 
+@CALM
 @given(PLAIN)
 def test_canonical_bytes_are_the_same_for_the_same_value(value):
     data = canonical(value)
@@ -77,6 +79,7 @@ def test_what_has_no_single_form_is_refused(value):
     assert refused.value.problem.code == "not_canonical"
 
 
+@CALM
 @given(ANY_TEXT)
 def test_any_text_becomes_one_that_databases_hold(text):
     shown = readable(text)
@@ -85,6 +88,7 @@ def test_any_text_becomes_one_that_databases_hold(text):
     assert shown.encode("utf-8").decode("utf-8") == shown
 
 
+@CALM
 @given(st.lists(PLAIN, max_size=6))
 def test_a_chain_as_written_is_consistent(bodies):
     report = verify(chain_of(*bodies))
@@ -92,6 +96,7 @@ def test_a_chain_as_written_is_consistent(bodies):
     assert (report.status, report.size, report.problems) == ("unanchored", len(bodies), ())
 
 
+@CALM
 @given(st.lists(PLAIN, min_size=1, max_size=5), st.data())
 def test_one_changed_byte_is_found(bodies, data):
     entries = chain_of(*bodies)
@@ -103,6 +108,7 @@ def test_one_changed_byte_is_found(bodies, data):
     assert "entry_changed" in codes(entries)
 
 
+@CALM
 @given(st.lists(PLAIN, min_size=2, max_size=5), st.data())
 def test_an_edit_with_a_new_hash_is_found_by_its_successor_or_the_anchor(bodies, data):
     entries = chain_of(*bodies)
@@ -115,6 +121,7 @@ def test_an_edit_with_a_new_hash_is_found_by_its_successor_or_the_anchor(bodies,
     assert codes(entries, head)
 
 
+@CALM
 @given(st.integers(0, 3))
 def test_a_deletion_is_found(place):
     entries = chain_of(1, 2, 3, 4)

@@ -43,6 +43,21 @@ async def test_a_locked_file_is_said_after_the_busy_timeout(tmp_path):
     assert problem.code == "database_locked"
 
 
+async def test_many_writers_do_not_wait_for_a_locked_file_one_after_another(tmp_path):
+    database = Database(f"sqlite:///{tmp_path}/s.db", busy_seconds=0.1)
+    await database.register(start())
+    begun: list[int] = []
+    event.listen(database._access._engine, "begin", lambda _conn: begun.append(1))
+    orders = [stages(f"op{number}", Stage.REGISTERED) for number in range(100)]
+    with closing(sqlite3.connect(tmp_path / "s.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = await asyncio.gather(*map(database.append, orders), return_exceptions=True)
+    await database.close()
+
+    assert {type(answer) for answer in told} == {Unavailable}
+    assert len(begun) < 10
+
+
 async def test_a_locked_server_is_said_after_the_busy_timeout(postgres):
     url = postgres.new()
     database = Database(url, busy_seconds=0.1)
