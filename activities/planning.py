@@ -200,17 +200,13 @@ def _without(draft: PlanDraft, idle: tuple[str, ...]) -> PlanDraft:
 
 
 def _params(words: list[str]) -> dict[str, str | int | bool | tuple[str, ...]]:
-    """Read `name=value` words as a person answers with them; a comma makes a list."""
-    pairs = (word.split("=", 1) for word in words if "=" in word)
-    return {name: _value(text) for name, text in pairs}
-
-
-def _value(text: str) -> str | int | bool | tuple[str, ...]:
-    if text in ("true", "false"):
-        return text == "true"
-    if text.isascii() and text.isdigit():
-        return int(text)
-    return tuple(text.split(",")) if "," in text else text
+    """Read `name=value` words as a person answers with them; a name that comes twice is a list."""
+    found: dict[str, list[str]] = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name and equals:
+            found.setdefault(name, []).append(value)
+    return {name: tuple(each) if len(each) > 1 else each[0] for name, each in found.items()}
 
 
 def _question(matches: tuple[RecipeMatch, ...]) -> str:

@@ -38,10 +38,10 @@ class Document:
     lines: dict[Path, int] = field(default_factory=dict)
 
     def line(self, path: Path) -> int:
-        """Return the line of this part, or of the nearest part around it."""
+        """Return the line of this part, or of the nearest around it; 0: it never had lines."""
         while path and path not in self.lines:
             path = path[:-1]
-        return self.lines.get(path, 1)
+        return self.lines.get(path, 1 if self.lines else 0)
 
     def find(self, path: Path) -> tuple[bool, Value]:
         """Return whether this part exists, and its value."""
@@ -63,10 +63,13 @@ def refuse(
     name: str, code: str, text: str, line: int = 0, path: Path = (), hint: str = ""
 ) -> Refused:
     """Return the error for a document that cannot even be read."""
-    where = f"{name}, line {line}" if line else name
-    return Refused(
-        (Problem(code=code, message=f"{where}: {text}", path=spell(path), line=line, hint=hint),)
-    )
+    message = f"{place_of(name, line)}: {text}"
+    return Refused((Problem(code=code, message=message, path=spell(path), line=line, hint=hint),))
+
+
+def place_of(name: str, line: int) -> str:
+    """Say where in a document; one that was never text has no lines."""
+    return f"{name}, line {line}" if line else name
 
 
 def spell(path: Path) -> str:

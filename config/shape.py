@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from config.document import Document, Path, echo, spell
+from config.document import Document, Path, echo, place_of, spell
 from domain.errors import Problem, Refused
 
 M = TypeVar("M", bound=BaseModel)
@@ -90,7 +90,7 @@ def _problem(
         text = f"{_expected(details)}, got {echo(document.find(place)[1])}"
     where = f"`{spell(place)}` " if place else "the document "
     line = document.line(place)
-    message = f"{name}, line {line}: {where}{text}"
+    message = f"{place_of(name, line)}: {where}{text}"
     return Problem(code=first["type"], message=message, path=spell(place), line=line, hint=hint)
 
 

@@ -257,11 +257,11 @@ async def test_an_answer_names_a_recipe_with_parameters() -> None:
     world = World()
     world.drafts = {"r": recipe(task("a", "a.py"))}
 
-    planned = await world.plan("r old=a n=3 deep=true names=x,y note", goal="Do something")
+    planned = await world.plan("r old=a n=3 names=x names=y,z=1 note", goal="Do something")
 
     assert planned.status == "planned"
     assert world.asked == [
-        RecipeRef(name="r", params={"old": "a", "n": 3, "deep": True, "names": ("x", "y")})
+        RecipeRef(name="r", params={"old": "a", "n": "3", "names": ("x", "y,z=1")})
     ]
 
 

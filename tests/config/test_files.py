@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.document import Document
 from config.files import load, load_yaml, parse, read
+from config.shape import fit
 from domain.errors import Problem, Refused
 from domain.idea import IdeaSpec
 from domain.plan import TaskKind
@@ -234,6 +236,15 @@ def test_not_utf8_is_told_with_its_line() -> None:
 
 def test_takes_a_byte_order_mark() -> None:
     assert parse(b"\xef\xbb\xbftitle: x", IdeaSpec, "idea.yaml").title == "x"
+
+
+def test_a_document_that_was_never_text_has_no_lines() -> None:
+    with pytest.raises(Refused) as caught:
+        fit(Document({"title": "x", "gaol": "y"}), IdeaSpec, "the options")
+
+    (problem,) = caught.value.problems
+    assert problem.message == "the options: `gaol` is not a key that is known here"
+    assert (problem.line, problem.hint) == (0, "did you mean goal?")
 
 
 def test_echoes_little_of_the_input_and_nothing_invisible() -> None:
