@@ -187,7 +187,7 @@ def _compared(base: Measurement, after: Measurement) -> Judged:
     if EvidenceLevel.IDS == base.level == after.level:
         return _by_ids(base, after)
     if base.counts and after.counts:
-        return _by_counts(base.counts, after.counts, after)
+        return _by_counts(base, after)
     return _by_exit(base, after)
 
 
@@ -208,24 +208,26 @@ def _by_ids(base: Measurement, after: Measurement) -> Judged:
     return Judged(verdict=Verdict.PASSED, reason=_ran(tally(base.cases), tally(after.cases)) + red)
 
 
-def _by_counts(base: Counts, after: Counts, run: Measurement) -> Judged:
-    if not after.collected:
-        return Judged(verdict=Verdict.HELD, reason=f"no test ran{_said(run)}")
-    if after.failed > base.failed:
-        reason = f"{after.failed} tests are red, {base.failed} on the base"
+def _by_counts(base: Measurement, after: Measurement) -> Judged:
+    before, now = base.counts or Counts(), after.counts or Counts()
+    if not now.collected:
+        return Judged(verdict=Verdict.HELD, reason=f"no test ran{_said(after)}")
+    if now.failed > before.failed:
+        reason = f"{now.failed} tests are red, {before.failed} on the base"
         return Judged(verdict=Verdict.FAILED, reason=reason)
-    if after.failed:
-        reason = f"{after.failed} tests are red and {base.failed} on the base, names unknown"
+    if now.failed:
+        reason = f"{now.failed} tests are red and {before.failed} on the base, names unknown"
         return Judged(verdict=Verdict.HELD, reason=reason)
-    if run.exit_code:
-        reason = f"ended with {run.exit_code} although no test is red{_said(run)}"
-        return Judged(verdict=Verdict.FAILED, reason=reason)
-    return Judged(verdict=Verdict.PASSED, reason=_ran(base, after))
+    if after.exit_code:
+        return _by_exit(base, after)
+    return Judged(verdict=Verdict.PASSED, reason=_ran(before, now))
 
 
 def _by_exit(base: Measurement, after: Measurement) -> Judged:
     if after.exit_code == 0:
-        ran = f"{after.counts.passed} of {after.counts.collected} tests pass" if after.counts else ""
+        ran = (
+            f"{after.counts.passed} of {after.counts.collected} tests pass" if after.counts else ""
+        )
         return Judged(verdict=Verdict.PASSED, reason=ran or "ended with 0")
     if base.exit_code == 0:
         reason = f"ended with {after.exit_code}, with 0 on the base{_said(after)}"

@@ -134,7 +134,8 @@ def _with_cases(
     measured: Measurement, room: Room, spec: GateSpec, output: str, *, truncated: bool
 ) -> Measurement:
     if spec.report == "exit":
-        return measured
+        counts = reports.counts(output)
+        return measured.but(counts=counts, level=EvidenceLevel.COUNTS) if counts else measured
     cases, complete = _cases(room, spec, output)
     if spec.report != "junit" and not _report(room, spec).exists():
         complete = complete and not truncated

@@ -1,11 +1,11 @@
 """Environments of Python projects: dependencies once, the project itself from each checkout."""
 
+import asyncio
 import configparser
 import csv
 import json
 import os
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from integrations.gates.workshop import SetupFailed, Workshop
 
 WITNESS = Path(__file__).parent / "inside" / "witness.py"
 SKIPPED_PRODUCTS = ("__pycache__", ".git", "build", ".eggs", "node_modules")
+NO_METADATA = shutil.ignore_patterns("RECORD", "direct_url.json", "INSTALLER", "REQUESTED")
 TOOLS = ("pytest", "mypy", "ruff", "flake8")
 
 
@@ -69,7 +70,7 @@ class _Builder:
                 await self._run(line, network=network)
         elif not plain:
             await self._install()
-        return self._describe()
+        return await asyncio.to_thread(self._describe)
 
     async def _venv_without_pip(self) -> None:
         lay_venv(self._venv, self._interpreter.path, self._interpreter.prefix)
@@ -179,14 +180,12 @@ class _Harvest:
             self.roots = tuple(dict.fromkeys((*self.roots, root)))
             self.packages = tuple(dict.fromkeys((*self.packages, *top_packages(modules))))
             self._keep_generated(modules, root)
-        scripts = _scripts(info)
+        self.distributions.append(Distribution(info=info.name, scripts=_scripts(info)))
+        self._kept.mkdir(exist_ok=True)
+        shutil.copytree(info, self._kept / info.name, ignore=NO_METADATA)
         for name in files:
             _remove(self._site / name)
-        target = self._kept / info.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(info, target) if info.exists() else target.mkdir()
         shutil.rmtree(info, ignore_errors=True)
-        self.distributions.append(Distribution(info=info.name, scripts=scripts))
 
     def _root(self, modules: list[str]) -> str | None:
         """Return the folder of the checkout that the installed modules were taken from."""
@@ -404,11 +403,6 @@ def _start(entry: str) -> str:
 def _write_script(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     path.chmod(0o755)
-
-
-def own_interpreter() -> str:
-    """Return the binary that our own environment was made from, never that environment."""
-    return str(Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}"))
 
 
 def facts(snap: Snapshot) -> dict[str, Any]:

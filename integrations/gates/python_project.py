@@ -118,6 +118,7 @@ def _declared(
         specs = (*_group(pyproject, names), *_poetry_group(poetry, names))
         if extras or specs:
             break
+    extras, specs = _own_extras(str(project.get("name") or poetry.get("name") or ""), extras, specs)
     files: tuple[str, ...] = ()
     if not (extras or specs):
         files = _files(snap, TEST_FILES) or _files(snap, DEVELOPMENT_FILES)
@@ -140,6 +141,20 @@ def _declared(
         specs=tuple(dict.fromkeys(specs)),
         files=files,
     )
+
+
+def _own_extras(
+    name: str, extras: tuple[str, ...], specs: tuple[str, ...]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Turn `project[extra]` among the requirements of a project into an extra of its own."""
+    kept = []
+    for spec in specs:
+        match = re.match(r"([A-Za-z0-9._-]+)\s*(?:\[([^\]]*)\])?", spec)
+        if match and name and _plain_name(match[1]) == _plain_name(name):
+            extras = (*extras, *(word.strip() for word in (match[2] or "").split(",") if word))
+        else:
+            kept.append(spec)
+    return tuple(dict.fromkeys(extras)), tuple(kept)
 
 
 def _has_runtime(project: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from domain.evidence import Case, finding_key
-from domain.review import Finding
+from domain.review import Counts, Finding
 
 MAX_REPORT = 128 * 1024 * 1024
 ID_LENGTH = 300
@@ -158,6 +158,58 @@ def jest(path: Path) -> tuple[Case, ...] | None:
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return merged(iter(cases + broken))
+
+
+# How test runners sum up, for commands of which only the output is known.
+_SUMS = (
+    re.compile(  # pytest
+        r"^=* ?(?=.*\b(?:passed|failed|error|errors|skipped)\b)(?:(?P<failed>\d+) failed,? ?)?"
+        r"(?:(?P<passed>\d+) passed,? ?)?(?:(?P<skipped>\d+) skipped)?.* in [\d.]+s", re.M,
+    ),
+    re.compile(  # jest
+        r"^Tests:\s+(?:(?P<failed>\d+) failed, )?(?:(?P<skipped>\d+) (?:skipped|todo), )?"
+        r"(?:(?P<passed>\d+) passed, )?(?P<total>\d+) total", re.M,
+    ),
+    re.compile(  # uvu
+        r"^\s*Total:\s+(?P<total>\d+)\s+Passed:\s+(?P<passed>\d+)\s+Skipped:\s+(?P<skipped>\d+)",
+        re.M,
+    ),
+    re.compile(  # mocha
+        r"^\s+(?P<passed>\d+) passing\b.*(?:\n\s+(?P<skipped>\d+) pending)?"
+        r"(?:\n\s+(?P<failed>\d+) failing)?", re.M,
+    ),
+    re.compile(  # tape, node-tap
+        r"^# tests (?P<total>\d+)\n# pass\s+(?P<passed>\d+)(?:\n# fail\s+(?P<failed>\d+))?", re.M
+    ),
+)  # fmt: skip
+_UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s\s+(?:OK|FAILED)(?: \(([^)]*)\))?", re.M)
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def counts(text: str) -> Counts | None:
+    """Read the last sum that a test runner prints; None when there is none."""
+    plain = _COLOURS.sub("", text[-64 * 1024 :])
+    for pattern in _SUMS:
+        if found := list(pattern.finditer(plain)):
+            return _sum(found[-1].groupdict())
+    if found := list(_UNITTEST.finditer(plain)):
+        named = dict(re.findall(r"(\w+)=(\d+)", found[-1][2] or ""))
+        failed = int(named.get("failures", 0)) + int(named.get("errors", 0))
+        total = {"total": found[-1][1], "failed": str(failed), "skipped": named.get("skipped")}
+        return _sum({"passed": None, **total})
+    return None
+
+
+def _sum(found: dict[str, str | None]) -> Counts:
+    number = {name: int(value) for name, value in found.items() if value}
+    known = [number.get(name, 0) for name in ("passed", "failed", "skipped")]
+    total = number.get("total", sum(known))
+    passed, failed, skipped = known
+    if found.get("passed") is None:
+        passed = total - failed - skipped
+    elif "failed" not in number:
+        failed = total - passed - skipped
+    return Counts(collected=total, passed=passed, failed=failed, skipped=skipped)
 
 
 def ruff(text: str, tree: Path) -> tuple[Finding, ...] | None:

@@ -7,7 +7,7 @@ import pytest
 from domain.census import WEAKENED
 from domain.errors import Rejected
 from domain.idea import Acceptance
-from domain.review import Verdict
+from domain.review import EvidenceLevel, Verdict
 from tests.integrations.gates.ground import SHOP, TESTS, Ground
 
 DECLARED = """\
@@ -154,7 +154,11 @@ async def test_declared_gates_win_and_set_up_is_laid_into_each_checkout(tmp_path
     points = await ground.judge("points", {"word": "c\n"})
 
     assert ground.set.origin == "declared"
-    assert (tests.verdict, tests.reason) == (Verdict.PASSED, "ended with 0")
+    assert (tests.verdict, tests.reason) == (
+        Verdict.PASSED,
+        "3 of 3 tests pass (3 of 3 before)",
+    )
+    assert tests.level == EvidenceLevel.COUNTS
     assert (points.verdict, points.after and points.after.collected) == (Verdict.PASSED, 2)
 
 
