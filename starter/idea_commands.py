@@ -181,6 +181,11 @@ def _follow(key: str, *, through: bool, json: bool, started: bool | None = None)
     if json:
         extra: dict[str, Any] = {} if started is None else {"started": started}
         emit({**record.model_dump(mode="json", by_alias=True), **extra})
+    elif record.mode == "dry_run" and record.plan:
+        from starter.lookup import plan_of
+        from starter.render import plan_board
+
+        show(plan_board(_read(lambda _, reads: plan_of(reads, key))), details(record))
     else:
         show(board(record), details(record))
     return exit_code(record)

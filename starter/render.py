@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from domain.change import Release
 from domain.plan import Plan
 from domain.record_view import Evidence, GateView, IdeaLine, IdeaRecord, TaskView
 from starter.doctor import Report
@@ -22,9 +23,9 @@ _STATES = {
     "lack": "bold red",
 }  # fmt: skip
 _MARKS = {
-    "Merged": "✔", "Completed": "✔", "passed": "✔", "ok": "✔", "Failed": "✘", "failed": "✘",
-    "lack": "✘", "held": "✋", "warning": "!", "Pending": "·", "skipped": "–", "Skipped": "–",
-    "Cancelled": "–",
+    "Merged": "✔", "Completed": "✔", "ShadowCompleted": "✔", "passed": "✔", "ok": "✔",
+    "Failed": "✘", "failed": "✘", "lack": "✘", "held": "✋", "warning": "!", "Pending": "·",
+    "skipped": "–", "Skipped": "–", "Cancelled": "–",
 }  # fmt: skip
 
 
@@ -42,7 +43,10 @@ def _mark(state: str) -> Text:
 
 
 def _grid() -> Table:
-    return Table.grid(padding=(0, 2))
+    grid = Table.grid(padding=(0, 2))
+    for _ in range(3):
+        grid.add_column(overflow="fold")
+    return grid
 
 
 def _table(*columns: str) -> Table:
@@ -81,6 +85,7 @@ def doctor_table(report: Report) -> RenderableType:
 def ideas_table(lines: Iterable[IdeaLine]) -> RenderableType:
     """List ideas, newest first."""
     table = _table("Idea", "State", "Repository", "Since", "Waits for")
+    table.columns[0].no_wrap = True
     for line in lines:
         waits = ", ".join(f"{wait.flag} ({wait.owner})" for wait in line.waits)
         named = Text.assemble(line.key, "\n", (line.title, "dim"))
@@ -98,10 +103,16 @@ def board(record: IdeaRecord) -> RenderableType:
     if gates := _telling_gates(record):
         parts.append(_gates_table(gates))
     for release in record.releases:
-        moved = "base branch moved" if release.base_moved else "base branch untouched"
-        told = f"  released {release.tag}: branch {release.branch}, {release.sha[:12]} ({moved})"
-        parts.append(Text(told, "green"))
+        parts.append(_release(release))
     return Group(*parts)
+
+
+def _release(release: Release) -> RenderableType:
+    grid = _grid()
+    moved = "the base branch itself" if release.base_moved else "the base branch is untouched"
+    grid.add_row("  branch", Text(release.branch, "green"), Text(moved, "dim"))
+    grid.add_row("  tag", Text(release.tag, "green"), Text(release.sha[:12], "dim"))
+    return grid
 
 
 def _headline(record: IdeaRecord) -> RenderableType:

@@ -33,8 +33,8 @@ def console(*, stderr: bool = False) -> "Console":
 
 
 def show(*parts: "RenderableType") -> None:
-    """Print for people, on stdout."""
-    console().print(*parts)
+    """Print for people, on stdout, each part on lines of its own."""
+    console().print(*parts, sep="\n")
 
 
 def note(line: str) -> None:

@@ -19,6 +19,7 @@ _WHY = {
     "NeedsBackend": "no agent can do one of its tasks",
     "InTrain": "it is in the merge train",
 }
+_BY_COMMAND = ("Paused", "AwaitingInput", "AwaitingApproval")  # their predicate is a command
 
 
 class Explanation(Record):
@@ -81,13 +82,12 @@ def explain(record: IdeaRecord, *, running: bool, now_ms: int) -> Explanation:
 def wait_sentence(wait: Wait, now_ms: int) -> str:
     """Say what an idea waits for, on whom, since when and until when."""
     since = duration((now_ms - wait.since_ms) / 1000)
+    goes_on = "with" if wait.flag in _BY_COMMAND else "when"
     told = (
-        f"It waits since {since} because {_WHY.get(wait.flag, wait.flag)}: "
-        f"on {wait.owner}, until {wait.predicate}."
+        f"It has waited {since} for {wait.owner}, because {_WHY.get(wait.flag, wait.flag)}. "
+        f"It goes on {goes_on}: {wait.predicate.rstrip('.')}."
     )
-    if wait.recheck_ms:
-        return f"{told} Slipway looks again at {clock(wait.recheck_ms)}."
-    return f"{told} Nothing happens before that."
+    return f"{told} Slipway looks again at {clock(wait.recheck_ms)}." if wait.recheck_ms else told
 
 
 def _standing(record: IdeaRecord, running: bool, now_ms: int) -> tuple[str, ...]:

@@ -118,7 +118,10 @@ class Steering:
     async def revise_spec(self, revise: Revise) -> str:
         """Take a new specification for an idea that waits for one."""
         revision = self._idea.revision + 1
-        self._idea = revise.idea.but(revision=revision, key=self._idea.key)
+        # Only what is wanted changes: where, by whom and how the idea was started does not.
+        self._idea = self._idea.but(
+            spec=revise.idea.spec, spec_digest=revise.idea.spec_digest, revision=revision
+        )
         await self._desk.tell(
             IdeaRevised(idea=self._idea, actor=revise.actor, via=revise.via, reason=revise.reason),
             actor=revise.actor,

@@ -50,7 +50,7 @@ def test_a_lock_is_held_once_and_released(tmp_path: Path):
         seen = subprocess.run([sys.executable, "-c", other, lock], capture_output=True, text=True)
     after = subprocess.run([sys.executable, "-c", other, lock], capture_output=True, text=True)
 
-    assert (True, "False\n", "True\n") == (held, seen.stdout, after.stdout)
+    assert (held, seen.stdout, after.stdout) == (True, "False\n", "True\n")
 
 
 def test_the_tail_of_a_log_that_does_not_exist_is_empty(tmp_path: Path):

@@ -67,7 +67,7 @@ def test_the_same_file_has_the_same_key_in_one_repository_only(repo: Path, file:
 def test_options_beside_a_file_name_it(repo: Path, file: Path):
     idea = take(Wanted(file=str(file), repo=str(repo), title="Other", key="mine", priority=1)).idea
 
-    assert ("mine", "Other", 1) == (idea.key, idea.spec.title, idea.spec.priority)
+    assert (idea.key, idea.spec.title, idea.spec.priority) == ("mine", "Other", 1)
 
 
 @pytest.mark.parametrize("field", ["recipe", "agent", "goal"])
@@ -96,14 +96,14 @@ def test_a_goal_for_an_agent_is_judged_by_the_commands_given(repo: Path):
         )
     ).idea.spec
 
-    assert ("Do it.", "mine", ("src/**",)) == (spec.title, spec.agent, spec.scope.include)
-    assert ["true", "test -f x"] == [one.command for one in spec.acceptance]
+    assert (spec.title, spec.agent, spec.scope.include) == ("Do it.", "mine", ("src/**",))
+    assert [one.command for one in spec.acceptance] == ["true", "test -f x"]
 
 
 def test_a_goal_without_command_is_judged_by_the_tests_of_the_repository(repo: Path):
     taken = take(Wanted(repo=str(repo), agent="mine", goal="Do it."))
 
-    assert ["tests"] == [one.verified_by for one in taken.idea.spec.acceptance]
+    assert [one.verified_by for one in taken.idea.spec.acceptance] == ["tests"]
     assert taken.problems == ()
 
 

@@ -41,7 +41,7 @@ def test_a_work_tree_is_named_by_its_folder_and_checked_out_branch(repo: Path):
 
 def test_all_work_trees_of_a_repository_are_one(repo: Path, tmp_path: Path):
     git(repo, "worktree", "add", "-q", "-b", "other", str(tmp_path / "tree"))
-    os.symlink(repo, tmp_path / "link")
+    (tmp_path / "link").symlink_to(repo)
 
     main, tree, link = (resolve(str(p)) for p in (repo, tmp_path / "tree", tmp_path / "link"))
 
@@ -89,10 +89,10 @@ def test_a_branch_that_is_none_is_refused_with_those_there_are(repo: Path, base:
     with pytest.raises(Rejected, match="has no branch") as caught:
         resolve(str(repo), base=base)
 
-    assert ("no_branch", "It has: main. Name one with --base.") == (
+    assert (
         caught.value.problem.code,
         caught.value.problem.hint,
-    )
+    ) == ("no_branch", "It has: main. Name one with --base.")
 
 
 def test_a_detached_head_asks_for_the_branch(repo: Path):

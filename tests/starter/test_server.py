@@ -1,3 +1,4 @@
+import itertools
 import os
 import stat
 from pathlib import Path
@@ -87,7 +88,7 @@ def test_a_missing_binary_is_built_once_and_then_found(
     built = obtain(chosen, told.append)
     again = obtain(chosen, told.append)
 
-    assert ("go install", "cache") == (built.origin, again.origin)
+    assert (built.origin, again.origin) == ("go install", "cache")
     assert os.access(built.path, os.X_OK)
     assert any("not reachable" in line for line in told)
     assert sorted(path.name for path in built.path.parent.iterdir()) == ["fetch.lock", "temporal"]
@@ -112,7 +113,7 @@ def test_when_no_way_works_all_ways_are_listed(
 ):
     monkeypatch.setattr(server, "_download", refuse_download)
 
-    with pytest.raises(Unavailable, match="not reachable.*no `go` on PATH") as caught:
+    with pytest.raises(Unavailable, match=r"not reachable.*no `go` on PATH") as caught:
         obtain(settings(tmp_path), lambda _: None)
 
     for way in ("TEMPORAL_ADDRESS", "SLIPWAY_TEMPORAL_BIN", "PATH", "download", "Go"):
@@ -154,7 +155,7 @@ def test_the_server_is_tuned_on_loopback_with_a_file_and_our_attributes(tmp_path
         attributes=search_attributes(),
     )
 
-    pairs = list(zip(argv, argv[1:], strict=False))
+    pairs = list(itertools.pairwise(argv))
     assert ("--ip", "127.0.0.1") in pairs
     assert ("--db-filename", str(tmp_path / "t.db")) in pairs
     assert ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=2000") in pairs
