@@ -122,7 +122,8 @@ class Planning:
         return Planned(
             status="needs_input",
             question=_question(matches),
-            options=tuple(_option(match) for match in matches[:MOST_OPTIONS]),
+            options=tuple(_option(match) for match in matches[:MOST_OPTIONS])
+            or self._recipes.names(),
         )
 
     async def _finish(self, order: PlanIdea, draft: PlanDraft, files: tuple[str, ...]) -> Planned:

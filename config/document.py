@@ -96,14 +96,10 @@ def echo(value: object, limit: int = ECHO) -> str:
     if not isinstance(value, str):
         return _cut(str(value).lower() if isinstance(value, bool) else str(value), limit)
     shown = "".join(
-        char if char.isprintable() and char not in "\"'\\" else _escape(char)
+        char if char.isprintable() and char != "\\" else char.encode("unicode_escape").decode()
         for char in value[:limit]
     )
     return _cut(f"'{shown}'" if len(value) <= limit else f"'{shown}...'", limit)
-
-
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode() if char not in "\"'" else char
 
 
 def _cut(text: str, limit: int) -> str:

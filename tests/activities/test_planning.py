@@ -246,11 +246,14 @@ async def test_a_missing_parameter_is_asked_for() -> None:
 
 
 async def test_a_goal_that_fits_nothing_says_what_can_be_done() -> None:
-    planned = await World().plan(goal="Make me happy")
+    world = World()
+    world.drafts = {"r": recipe(task("a", "a.py"))}
+
+    planned = await world.plan(goal="Make me happy")
 
     assert planned.status == "needs_input"
     assert "name an agent" in planned.question
-    assert planned.options == ()
+    assert planned.options == ("r",)
 
 
 async def test_an_answer_names_a_recipe_with_parameters() -> None:
