@@ -1,5 +1,6 @@
 """The console entry point: runs the command line, tells every error in one shape, and leaves."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -17,6 +18,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line; its exit code. Whatever happens, nothing is raised."""
     from starter.cli import app
 
+    _prepare_completion()
     try:
         code = app(args=list(arguments), prog_name="slipway", standalone_mode=False)
     except SystemExit as ended:  # shell completion leaves this way
@@ -26,6 +28,18 @@ def run(arguments: Sequence[str]) -> int:
 
         return tell_error(error, as_json=_wants_json(arguments))
     return code if isinstance(code, int) else Exit.DONE
+
+
+def _prepare_completion() -> None:
+    """Make the shells known when one asks for words.
+
+    Typer does so itself only for an app with its options --install-completion and
+    --show-completion; ours is the command `completion`.
+    """
+    if "_SLIPWAY_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
 
 
 def _wants_json(arguments: Sequence[str]) -> bool:
