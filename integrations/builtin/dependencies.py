@@ -13,6 +13,9 @@ PYTHON_FILES = ("requirements*.txt", "requirements*.in", "requirements/*.txt", "
 NODE_FILES = ("package.json",)
 GO_FILES = ("go.mod",)
 OPERATOR = re.compile(r"^(===|==|~=|!=|<=|>=|<|>|\^|~)")
+KEY = re.compile(
+    r"^[ \t]*\[([A-Za-z][^\]\n]*)\][ \t]*(?:#.*)?$|([A-Za-z_][\w-]*)[ \t]*=(?!=)", re.MULTILINE
+)
 SECTIONS = ("dependencies", "devDependencies", "peerDependencies", "optionalDependencies")
 
 
@@ -56,6 +59,8 @@ def _in_python(text: str, operation: DependencyBump, path: str) -> tuple[str, in
         nonlocal places
         if quoted and found["tail"].strip()[:1] not in (found["lead"], ";"):
             return found.group(0)
+        if quoted and not _required(text[: found.start()]):
+            return found.group(0)
         if path.endswith(".toml") and text[found.end() :].lstrip(" \t").startswith(("=", ":")):
             return found.group(0)
         places += 1
@@ -68,6 +73,15 @@ def _in_python(text: str, operation: DependencyBump, path: str) -> tuple[str, in
         text, more = _in_tables(text, name, operation.version)
         places += more
     return text, places
+
+
+def _required(before: str) -> bool:
+    """Say whether a string stands in a list of requirements, judged by the key before it."""
+    keys = KEY.findall(before)
+    table = next((header for header, _ in reversed(keys) if header), "")
+    key = next((name for _, name in reversed(keys) if name), "")
+    last_is_key = bool(keys) and bool(keys[-1][1])
+    return any(word in name for word in ("depend", "requir") for name in (table, key * last_is_key))
 
 
 def _in_tables(text: str, name: str, version: str) -> tuple[str, int]:

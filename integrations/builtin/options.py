@@ -1,5 +1,7 @@
 """One more option of a command line: argparse or click."""
 
+from collections.abc import Sequence
+
 import libcst as cst
 import libcst.matchers as m
 
@@ -69,29 +71,29 @@ def _with_click(tree: cst.Module, command: cst.FunctionDef, operation: AddCliOpt
         written.append(f"type={operation.kind}")
     written += _told(operation)
     decorator = cst.Decorator(cst.parse_expression(f"click.option({', '.join(written)})"))
-    held = command.params
     changed = command.with_changes(
-        decorators=(*command.decorators, decorator),
-        params=held.with_changes(params=(*_open_ended(held.params), cst.Param(cst.Name(name)))),
+        decorators=(*command.decorators, decorator), params=_with_parameter(command.params, name)
     )
-    if any(parameter.default for parameter in held.params) and not isinstance(
-        held.star_arg, cst.Param
-    ):
-        changed = command.with_changes(
-            decorators=(*command.decorators, decorator),
-            params=held.with_changes(
-                params=_open_ended(held.params),
-                star_arg=cst.ParamStar(),
-                kwonly_params=(*_open_ended(held.kwonly_params), cst.Param(cst.Name(name))),
-            ),
-        )
     result = tree.deep_replace(command, changed)
     assert isinstance(result, cst.Module)
     return result
 
 
-def _open_ended(parameters: "tuple[cst.Param, ...] | object") -> tuple[cst.Param, ...]:
-    listed = tuple(parameters) if isinstance(parameters, tuple | list) else ()
+def _with_parameter(held: cst.Parameters, name: str) -> cst.Parameters:
+    """Return the parameters with one more, by keyword where others have defaults."""
+    parameter = cst.Param(cst.Name(name))
+    if not any(each.default for each in held.params):
+        return held.with_changes(params=(*_open_ended(held.params), parameter))
+    star = held.star_arg if isinstance(held.star_arg, cst.Param) else cst.ParamStar()
+    return held.with_changes(
+        params=_open_ended(held.params),
+        star_arg=star,
+        kwonly_params=(*_open_ended(held.kwonly_params), parameter),
+    )
+
+
+def _open_ended(parameters: Sequence[cst.Param]) -> tuple[cst.Param, ...]:
+    listed = tuple(parameters)
     if not listed:
         return ()
     comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))

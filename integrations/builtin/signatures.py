@@ -1,5 +1,7 @@
 """Parameters of a function: one more, or another default."""
 
+from collections.abc import Sequence
+
 import libcst as cst
 
 from domain.errors import Rejected
@@ -102,9 +104,9 @@ def _with_parameter(node: Definition, operation: AddParameter, path: str) -> cst
     return node.with_changes(params=held.with_changes(params=(*_spaced(held.params), parameter)))
 
 
-def _spaced(parameters: "tuple[cst.Param, ...] | object") -> tuple[cst.Param, ...]:
+def _spaced(parameters: Sequence[cst.Param]) -> tuple[cst.Param, ...]:
     """Return parameters so that another may follow; a trailing comma of a list of lines stays."""
-    listed = tuple(parameters) if isinstance(parameters, tuple | list) else ()
+    listed = tuple(parameters)
     if not listed or isinstance(listed[-1].comma, cst.Comma):
         return listed
     comma = cst.Comma(whitespace_after=cst.SimpleWhitespace(" "))
