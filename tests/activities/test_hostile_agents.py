@@ -44,7 +44,7 @@ async def test_a_fork_bomb_fails_the_attempt(tmp_path, boxed):
     bench = await Bench(tmp_path, "bwrap" if boxed else "/nonexistent/bwrap").open()
 
     result = await bench.attempt(
-        "bomb() { sleep 4245.125 & bomb & bomb; }; bomb", limits=TaskLimits(processes=50)
+        "while :; do sleep 4245.125 & done", limits=TaskLimits(processes=50)
     )
 
     assert (result.status, result.failure) == ("failed", FailureClass.DETERMINISTIC_ERROR)
