@@ -4,7 +4,7 @@ from temporalio import workflow
 
 from activities.ledger import Ledger
 from domain.delivery import Patience
-from domain.fact import Fact
+from domain.fact import Fact, IdeaEnded, PolicyDecided, StageReached, TaskMoved
 from domain.ledger import RecordFacts
 from workflows.options import quick
 
@@ -32,8 +32,27 @@ class Chronicle:
         await workflow.execute_activity_method(
             Ledger.record_facts,
             order,
-            **quick(self._patience, ", ".join(fact.kind for fact in facts)[:200]),
+            **quick(self._patience, summary_of(facts)),
         )
+
+
+def summary_of(facts: tuple[Fact, ...]) -> str:
+    """Return what the Web UI shows of a record, in the words that a person would use."""
+    return "; ".join(_words(fact) for fact in facts)
+
+
+def _words(fact: Fact) -> str:
+    match fact:
+        case StageReached():
+            return f"stage {fact.stage}"
+        case TaskMoved():
+            return f"{fact.task} is {fact.state}"
+        case PolicyDecided():
+            return f"policy at {fact.decision.phase}: {fact.decision.outcome}"
+        case IdeaEnded():
+            return f"ended {fact.outcome.stage}"
+        case _:
+            return fact.kind.replace("_", " ")
 
 
 def now_ms() -> int:

@@ -1,10 +1,8 @@
 """The life of an idea on a real server, with twins of all capabilities."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from uuid import uuid4
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
@@ -13,8 +11,6 @@ from temporalio.worker import Worker
 from activities.agents import AttemptResult
 from activities.planning import Planned
 from activities.source import Composed, MergeResult
-from domain.approval import Envelope
-from domain.board import Board
 from domain.delivery import (
     Answer,
     FailureClass,
@@ -27,40 +23,17 @@ from domain.delivery import (
     Width,
 )
 from domain.errors import Problem
-from domain.idea import Acceptance, Idea, IdeaSpec, Initiator, Metric, Mode, Trust
+from domain.idea import Idea, Mode
 from domain.plan import SkeletonTask
 from domain.policy import Decision, PolicyOutcome
-from domain.repository import Repository
 from domain.review import Verdict
 from tests.fakes import World, gate_result, skeleton
+from tests.workflows.scenario import QUICK, SPEC, WIDTH, answer_to, idea, until, waits_for
 from workflows.deliver import DeliverIdea, DeliveryEnd
 from workflows.implement import ImplementTask
 from workflows.names import QUEUES
 
 pytestmark = pytest.mark.server
-
-SPEC = IdeaSpec(
-    title="A small change",
-    goal="Something is better.",
-    acceptance=(Acceptance(id="A1", given="a", when="b", then="c", kind="manual"),),
-    success_metrics=(
-        Metric(name="tests", query="tests.failed", comparator="no_worse_than_baseline"),
-    ),
-)
-WIDTH = Width()
-QUICK = Patience(
-    heartbeat=2, workflow_task=5, retry_first=0.05, retry_max=0.2, answer_by=60, use_by=60
-)
-
-
-def idea(**changes: object) -> Idea:
-    return Idea(
-        key=f"small-{uuid4().hex[:8]}",
-        spec_digest="d",
-        spec=SPEC,
-        repository=Repository(id="r-1", name="r", location="/nowhere", base="refs/heads/main"),
-        initiator=Initiator(id="ann", trust=Trust.OWNER),
-    ).but(**changes)
 
 
 @pytest.fixture
@@ -90,19 +63,6 @@ async def serving(temporal, world: World) -> AsyncIterator[None]:
     ]
     async with workers[0], workers[1], workers[2], workers[3]:
         yield
-
-
-async def until(handle: WorkflowHandle, seen: Callable[[Board], bool]) -> Board:
-    """Return the board once it shows what is waited for."""
-    async with asyncio.timeout(20):
-        while True:
-            board = await handle.query(DeliverIdea.board)
-            if seen(board):
-                return board
-
-
-def waits_for(flag: str) -> Callable[[Board], bool]:
-    return lambda board: any(wait.flag == flag for wait in board.waits)
 
 
 async def test_carries_an_idea_to_a_tagged_merge(temporal, start):
@@ -273,25 +233,6 @@ REQUIRE = Decision(
     reason="high risk needs a person",
     requirement_sha256="req",
 )
-
-
-async def answer_to(handle: WorkflowHandle, world: World, **changes: object) -> Envelope:
-    """Return an answer to the question that is open now."""
-    asks = waits_for("AwaitingApproval")
-    await until(handle, lambda board: asks(board) and bool(world.told("question_asked")))
-    question = world.told("question_asked")[-1].question
-    answer = {
-        "approval": question.approval,
-        "workflow_id": handle.id,
-        "subject_sha256": question.subject_sha256,
-        "requirement_sha256": question.requirement_sha256,
-        "person": "bob",
-        "via": "cli",
-        "decision": "approve",
-        "received_at_ms": 1,
-        "nonce": question.nonce,
-    }
-    return Envelope(payload=json.dumps(answer | changes))
 
 
 async def test_waits_for_an_approval_and_merges_with_it(temporal, start):
