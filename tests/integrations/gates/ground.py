@@ -59,7 +59,7 @@ class Ground:
     ) -> None:
         self.work = git_sandbox.make(folder / "work", dict(files))
         self.folder = folder
-        self.commands = commands
+        self.used = commands(PROCESSES)
         self.git = Git(folder / "objects")
         self.artifacts = ArtifactFiles(folder / "artifacts")
         self.repository = Repository(
@@ -79,7 +79,7 @@ class Ground:
         """Return gates that know nothing but what is on disk."""
         return Gates(
             self.git,
-            self.commands(PROCESSES),
+            self.used,
             self.artifacts,
             cache=self.folder / "cache",
             workspaces=self.folder / "workspaces",
