@@ -1,11 +1,13 @@
 """Staging: put an idea's commits onto a newer base, in the object store only."""
 
+import re
 from typing import Literal, Protocol
 
 from domain.change import Change, Picked, changelog_with
 from domain.record import Record
 from domain.train import TrainEntry
 
+_TRAILER = re.compile(r"[A-Za-z0-9-]+: ")
 CHANGELOGS = ("CHANGELOG.md", "CHANGES.md", "HISTORY.md", "NEWS.md")  # Markdown only
 
 
@@ -92,15 +94,22 @@ async def _sealed(
     """Write the last commit again, with the changelog and the operation id in it."""
     store = entry.repository.id
     tree = await _with_changelog(objects, entry, tip, version, at_ms)
-    message = (await objects.message_of(store, tip)).rstrip()
     sha = await objects.commit(
         store,
         tree,
         await objects.parents_of(store, tip),
-        f"{message}\n{trailers('', operation(entry.key, entry.round, 'merge'))}",
+        _marked(await objects.message_of(store, tip), operation(entry.key, entry.round, "merge")),
         await objects.date_of(store, tip),
     )
     return Staged(status="staged", sha=sha, tree=tree)
+
+
+def _marked(message: str, op: str) -> str:
+    """Return the message with one more trailer (git-interpret-trailers)."""
+    *before, last = message.rstrip().split("\n\n")
+    block = bool(before) and all(_TRAILER.match(line) for line in last.splitlines())
+    gap = "\n" if block else "\n\n"
+    return f"{message.rstrip()}{gap}{trailers('', op)}"
 
 
 async def _with_changelog(

@@ -25,13 +25,21 @@ async def read_ref(git: GitCommand, git_dir: Path, ref: str) -> str | None:
 
 
 async def swap_ref(
-    git: GitCommand, git_dir: Path, ref: str, new: str, old: str | None, journal: Path
+    git: GitCommand,
+    git_dir: Path,
+    ref: str,
+    new: str,
+    old: str | None,
+    journal: Path,
+    *,
+    durable: bool = False,
 ) -> None:
     """Move `ref` from `old` (None: absent) to `new` (empty: delete), then read it back.
 
     `journal` is a path of our own, one per repository. Its lock is inherited by git, so it is
     free only when no git of ours is left; what it names then is a write that died half-way, and
-    the locks of that write are stale. Locks of anybody else stay.
+    the locks of that write are stale. Locks of anybody else stay. `durable`: the ref is on disk
+    when this returns.
 
     Raises `Rejected` with code `moved` when the ref held something else.
     """
@@ -45,6 +53,7 @@ async def swap_ref(
         await git.run(
             "update-ref", "--no-deref", "--stdin", "-z",
             git_dir=git_dir, input=order, ok=(0, 128), keep_fds=(lock,),
+            settings={"core.fsync": "reference" if durable else "none"},
         )  # fmt: skip
         os.ftruncate(lock, 0)
         now = await read_ref(git, git_dir, ref)
@@ -114,7 +123,7 @@ def _not_moved(git_dir: Path, ref: str, old: str | None, now: str | None) -> Rej
     """Return the error for a ref that does not hold what was written."""
     if now == old:
         return Unavailable(
-            f"{ref} of {git_dir} is locked by another git",
+            f"{ref} of {git_dir} could not be written: another git holds it, or the disk is full",
             code="ref_locked",
             hint=f"if no git runs there, remove {git_dir / ref}.lock",
         )

@@ -69,7 +69,7 @@ class LocalForge:
         try:
             await swap_ref(
                 self._git.command, place.git_dir, place.ref, order.sha, there,
-                self._git.journal(order.repository.id, "user"),
+                self._git.journal(order.repository.id, "user"), durable=True,
             )  # fmt: skip
         except Rejected as error:
             if error.problem.code != "moved":
@@ -151,7 +151,7 @@ class LocalForge:
         try:
             await swap_ref(
                 self._git.command, git_dir, ref, oid.decode().strip(), None,
-                self._git.journal(order.repository.id, "user"),
+                self._git.journal(order.repository.id, "user"), durable=True,
             )  # fmt: skip
         except Rejected as error:
             if error.problem.code != "moved":
