@@ -106,8 +106,8 @@ def _standing(record: IdeaRecord, running: bool, now_ms: int) -> tuple[str, ...]
 def _tasks(record: IdeaRecord, blocked: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
     tasks = newest_round(record)
     active = [f"{task.id} ({task.state})" for task in tasks if _active(task)]
-    failed = [f"{task.id}: {task.reason}" for task in tasks if task.state == TaskState.FAILED]
-    sentences = [f"Task {one} has failed." for one in failed]
+    failed = [task for task in tasks if task.state == TaskState.FAILED]
+    sentences = [f"Task {task.id} has failed{_because(task.reason)}." for task in failed]
     if active:
         sentences.append(f"At work: {', '.join(active)}.")
     sentences += [f"Task {task} comes after {', '.join(on)}." for task, on in blocked.items()]
