@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from domain.record import digest
 from domain.repo_config import RepoConfig
-from integrations.gates import go_environment, node_environment, python_environment
+from integrations.gates import go_environment, node_environment, python_checkout, python_environment
 from integrations.gates.environment import MARKER, SYSTEM_PATH, Entered, Environment, Room
 from integrations.gates.interpreters import Interpreters
 from integrations.gates.ports import Commands, Objects, Progress
@@ -111,7 +111,7 @@ class Environments:
 def enter(environment: Environment, room: Room) -> Entered:
     """Lay an environment into a checkout (files and links only; nothing is run)."""
     ways: dict[str, Callable[[Environment, Room], Entered]] = {
-        "python": python_environment.enter,
+        "python": python_checkout.enter,
         "node": node_environment.enter,
         "go": go_environment.enter,
     }

@@ -10,7 +10,7 @@ from domain.command import CommandLimits, CommandOrder, CommandOutcome
 from domain.errors import Unavailable
 from domain.evidence import Case, Measurement, tally
 from domain.review import EvidenceLevel, Finding, GateSpec
-from integrations.gates import python_environment, reports
+from integrations.gates import python_checkout, reports
 from integrations.gates.environment import Entered, Environment, Room
 from integrations.gates.environments import enter
 from integrations.gates.ports import Artifacts, Commands, Objects
@@ -110,7 +110,7 @@ def _read(room: Room, spec: GateSpec, outcome: CommandOutcome) -> Measurement:
     if spec.report == "findings":
         return _with_findings(measured, room, spec, output)
     measured = _with_cases(measured, room, spec, output, truncated=outcome.truncated)
-    _, elsewhere = python_environment.witnessed(room)
+    _, elsewhere = python_checkout.witnessed(room)
     return measured.but(unmeasured=elsewhere) if elsewhere else measured
 
 

@@ -9,7 +9,7 @@ from domain.idea import Acceptance
 from domain.record import digest
 from domain.repo_config import DeclaredGate, RepoConfig
 from domain.review import GateSet, GateSpec
-from integrations.gates import node_environment, python_environment, python_project
+from integrations.gates import node_environment, python_layout, python_project
 from integrations.gates.environments import project_of
 from integrations.gates.snapshot import Snapshot
 
@@ -108,8 +108,8 @@ def _python(snap: Snapshot) -> tuple[list[GateSpec], list[str]]:
     else:
         notes.append("lint: neither ruff nor flake8 is configured")
     if project.mypy:
-        roots = python_environment.guess_roots(snap.paths)
-        packages = python_environment.guess_packages(snap.paths, roots)
+        roots = python_layout.guess_roots(snap.paths)
+        packages = python_layout.guess_packages(snap.paths, roots)
         paths = [_package_path(snap, name, roots[0]) for name in packages]
         run = MYPY % ("" if project.mypy_configured else " ".join(paths))
         gates.append(GateSpec(name="types", kind="types", run=run.strip(), report="findings"))

@@ -6,7 +6,7 @@ from domain.repo_config import RepoConfig
 from domain.review import GateSpec
 from integrations.gates import locks, node_environment, python_project, selection
 from integrations.gates.environments import project_of
-from integrations.gates.python_environment import guess_packages, guess_roots, top_packages
+from integrations.gates.python_layout import guess_packages, guess_roots, top_packages
 from integrations.gates.snapshot import Snapshot
 from integrations.gates.versions import allows, from_poetry, numbers
 

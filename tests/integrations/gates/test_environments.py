@@ -10,7 +10,7 @@ from domain.command import CommandOrder, CommandOutcome
 from domain.review import Tier, Verdict
 from integrations.gates.environment import Distribution, Environment, Room
 from integrations.gates.interpreters import Interpreters
-from integrations.gates.python_environment import enter, lay_venv, witnessed
+from integrations.gates.python_checkout import enter, lay_venv, witnessed
 from integrations.gates.workshop import SetupFailed, Workshop, locked
 from integrations.process import OnEvent, Processes
 from tests.integrations.gates.ground import SHOP, TESTS, Ground
