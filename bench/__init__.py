@@ -1,0 +1,1 @@
+"""How fast and how small slipway is, against rivals that stand beside it."""

@@ -1,0 +1,85 @@
+"""Measure and print the table: `python -m bench [--only NAME] [--quick]`."""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import graph_speed, idea_overhead, long_plan, many_ideas
+from bench.ground import Ground, Load, ground
+from bench.row import Row
+
+RESULTS = Path(__file__).with_name("results.json")
+Measure = Callable[[Ground, Load], Awaitable[list[Row]]]
+MEASURES: dict[str, Measure] = {
+    "idea": idea_overhead.measure,
+    "graph": graph_speed.measure,
+    "many": many_ideas.measure,
+    "plan": long_plan.measure,
+}
+
+
+async def run(names: list[str], load: Load, console: Console) -> list[Row]:
+    """Measure one after another, each on a fresh server."""
+    rows: list[Row] = []
+    for name in names:
+        console.print(f"[dim]measuring {name} ...[/dim]")
+        async with ground() as place:
+            rows += await MEASURES[name](place, load)
+    return rows
+
+
+def table(rows: list[Row]) -> Table:
+    shown = Table(title="slipway against its rivals and its goals")
+    for head in ("name", "value", "rival", "ratio", "95 % interval", "runs", "goal", "met"):
+        shown.add_column(head)
+    for row in rows:
+        shown.add_row(
+            row.name,
+            f"{row.value:g} {row.unit}",
+            "" if row.rival_value is None else f"{row.rival_value:g} {row.unit}: {row.rival}",
+            "" if row.ratio is None else f"{row.ratio:.2f}",
+            "" if row.low is None else f"{row.low:g} - {row.high:g}",
+            str(row.runs),
+            row.goal,
+            "[green]yes[/green]" if row.met else "[red]no[/red]",
+        )
+    return shown
+
+
+def write(rows: list[Row]) -> None:
+    """Put the rows into the results; rows that were not measured now stay."""
+    known = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
+    kept = {row["name"]: row for row in known}
+    kept |= {row.name: row.model_dump(mode="json") for row in rows}
+    RESULTS.write_text(json.dumps(list(kept.values()), indent=1) + "\n")
+
+
+def main() -> int:
+    """Return 0 when every measured goal is met."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", action="append", choices=list(MEASURES), metavar="NAME")
+    parser.add_argument("--quick", action="store_true", help="few repetitions, nothing is written")
+    arguments = parser.parse_args()
+    # The sandbox imports workflow code for each run: from its bytecode, as on any user's machine.
+    sys.dont_write_bytecode = False
+    console = Console()
+    names = arguments.only or list(MEASURES)
+    rows = asyncio.run(run(names, Load(quick=arguments.quick), console))
+    console.print(table(rows))
+    if not arguments.quick:
+        write(rows)
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    # A process that used a client may abort at interpreter exit (temporalio/sdk-python#300).
+    os._exit(code)
