@@ -76,6 +76,9 @@ class Metric(Record):
     severity: Literal["low", "normal", "high"] = "normal"
 
 
+NO_TEST_LOST = Metric(name="tests", query="tests.failed", comparator="no_worse_than_baseline")
+
+
 class Acceptance(Record):
     """One acceptance criterion: given/when/then in words, or a command and its exit code."""
 
@@ -203,11 +206,16 @@ class RecipeDefaults(Protocol):
 
 
 def with_recipe_defaults(spec: IdeaSpec, recipe: RecipeDefaults) -> IdeaSpec:
-    """Fill in the recipe's kind of change, acceptance and metrics; what is written stays."""
+    """Fill in the recipe's kind of change, acceptance and metrics; what is written stays.
+
+    Where neither says how success is measured, it is that no test fails that passed before.
+    """
+    acceptance = spec.acceptance or recipe.acceptance
+    metrics = spec.success_metrics or recipe.metrics
     return spec.but(
         change=spec.change or recipe.change,
-        acceptance=spec.acceptance or recipe.acceptance,
-        success_metrics=spec.success_metrics or recipe.metrics,
+        acceptance=acceptance,
+        success_metrics=metrics or (() if acceptance else (NO_TEST_LOST,)),
     )
 
 
