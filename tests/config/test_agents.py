@@ -29,6 +29,14 @@ def test_adds_what_the_operator_declares(tmp_path):
     assert backends[1].argv == ("sh", "fix.sh")
 
 
+def test_a_script_may_lie_beside_its_declaration(tmp_path):
+    text = MINE.format(name="mine").replace("fix.sh", "./fix.sh")
+
+    backends = load_backends(declare(tmp_path, "mine.yaml", text))
+
+    assert backends[1].argv == ("sh", str(tmp_path / "agents" / "fix.sh"))
+
+
 @pytest.mark.parametrize(
     ("file", "text", "reason"),
     [
