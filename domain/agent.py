@@ -13,6 +13,7 @@ from domain.plan import TaskLimits
 from domain.record import Record
 from domain.review import Finding
 
+TRANSCRIPT = 2 * 1024 * 1024  # bytes kept of what an agent writes, and as many of its events
 TESTS = "@tests"  # in `touches`: also the tests of the files that the other entries cover
 _TEST_NAME = re.compile(r"^(?:test_(?P<a>.+)|(?P<b>.+?)(?:_test|_spec|\.test|\.spec))$")
 
@@ -139,6 +140,7 @@ def command_limits(limits: TaskLimits) -> CommandLimits:
         idle_seconds=limits.idle_seconds,
         memory_mib=limits.memory_mib,
         processes=limits.processes,
+        output_bytes=TRANSCRIPT,
     )
 
 

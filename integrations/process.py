@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from domain.command import CommandLimits, CommandOrder, CommandOutcome
-from domain.errors import Misconfigured
+from domain.errors import Misconfigured, Unavailable
 from domain.review import Tier
 from integrations.sandbox import CLAIMS, PROBE, bwrap_argv, interpreter_paths
 
@@ -46,7 +46,8 @@ class Processes:
     async def tier(self) -> Tier:
         """Return the best tier that starts here, with what was probed to hold; asked once.
 
-        Raises `Misconfigured` when it is below the minimum tier.
+        Raises `Misconfigured` when it is below the minimum tier, `Unavailable` when the probe was
+        cut short (a crowded host must not lower the tier for good).
         """
         async with self._probing:
             if self._tier is None:
@@ -77,7 +78,12 @@ class Processes:
     ) -> CommandOutcome:
         output = order.output or _temporary()
         keeper_order = _keeper_order(order, tier, output, self._bwrap)
-        outcome = await self._keep(keeper_order, on_event)
+        try:
+            outcome = await self._keep(keeper_order, on_event)
+        except BaseException:
+            if not order.output:
+                await asyncio.to_thread(Path(output).unlink)  # nobody will ever hear of it
+            raise
         lost = {"ended": "lost", "output": output}
         return CommandOutcome.model_validate({**(outcome or lost), "tier": tier})
 
@@ -104,6 +110,10 @@ class Processes:
                 output=str(folder / "output"),
             )
             outcome = await self._run(order, Tier(name="bwrap"), None)
+            if outcome.ended != "exited":
+                raise Unavailable(
+                    f"the sandbox probe did not end by itself: {outcome.ended}", code="probe_failed"
+                )
             if outcome.exit_code != 0:
                 return LIMITS
             held = set(CLAIMS) - set(json.loads((folder / "output").read_text()))

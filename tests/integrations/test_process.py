@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from domain.command import CommandLimits, CommandOrder, CommandOutcome
-from domain.errors import Misconfigured
+from domain.errors import Misconfigured, Unavailable
 from integrations.process import Processes
 from integrations.sandbox import interpreter_paths
 from tests.processes import KEEPER, running, until
@@ -290,6 +290,30 @@ async def test_ends_the_tree_before_a_cancelled_run_raises(processes, tmp_path, 
         await running_command
 
     assert running(token) == []
+
+
+async def test_a_cancelled_run_leaves_no_temporary_output(processes, tmp_path, token, monkeypatch):
+    await processes.tier()
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    order = shell(tmp_path, f"sleep {token}", output="")
+    running_command = asyncio.create_task(processes.run(order))
+    await until(lambda: running(f"sleep\0{token}") != [])
+
+    running_command.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running_command
+
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+async def test_a_probe_that_is_cut_short_does_not_lower_the_tier(tmp_path):
+    slow = tmp_path / "bwrap"
+    slow.write_text("#!/bin/sh\nkill -9 $PPID; sleep 10\n")  # its keeper is killed
+    slow.chmod(0o755)
+
+    with pytest.raises(Unavailable):
+        await Processes(sys.executable, KEEPER, "limits", str(slow)).tier()
 
 
 HOLDER = """
