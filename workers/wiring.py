@@ -7,7 +7,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Self
 
-from config.recipes import RecipeBook
 from ruff import find_ruff_bin
 
 from activities.agent_ports import Adapter
@@ -19,6 +18,7 @@ from activities.quality import Quality
 from activities.source import Source
 from config.agents import load_backends
 from config.policies import PolicySource, repository_layer
+from config.recipes import RecipeBook
 from config.repo import read_repo_config
 from config.settings import Settings
 from domain.agent import Backend

@@ -19,21 +19,24 @@ HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
 WORKFLOWS = (DeliverIdea, ImplementTask, IntegrateChanges)
 
 
-async def replay(path: Path) -> None:
+def recorded(path: Path) -> WorkflowHistory:
+    return WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))
+
+
+async def replay(history: WorkflowHistory) -> None:
     """Raise what the SDK raises when the commands differ from those recorded."""
-    history = WorkflowHistory.from_json(path.stem, path.read_text(encoding="utf-8"))
     await Replayer(workflows=WORKFLOWS, plugins=[slipway_plugin()]).replay_workflow(history)
 
 
 def test_there_is_a_history_of_each_workflow():
-    recorded = {path.stem.split("-")[0] for path in HISTORIES}
+    found = {path.stem.split("-")[0] for path in HISTORIES}
 
-    assert {workflow.__name__ for workflow in WORKFLOWS} == recorded
+    assert {workflow.__name__ for workflow in WORKFLOWS} == found
 
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_replays(path):
-    await replay(path)
+    await replay(recorded(path))
 
 
 @pytest.mark.parametrize("seed", ["1", "2"])
@@ -52,7 +55,7 @@ def test_replays_under_another_hash_seed(seed):
 
 async def _all() -> None:
     for path in HISTORIES:
-        await replay(path)
+        await replay(recorded(path))
 
 
 if __name__ == "__main__":
