@@ -52,7 +52,7 @@ class Environments:
         wanted: dict[str, Any] = {"recipe": RECIPE, "project": project}
         if project == "python":
             wanted |= python_environment.facts(snap)
-            requires = wanted["project"]["requires_python"]
+            requires = wanted["about"]["requires_python"]
             interpreter = await self._interpreters.find(requires)
             wanted["interpreter"] = interpreter.model_dump() if interpreter else None
         elif project == "node":

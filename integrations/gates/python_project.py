@@ -36,6 +36,10 @@ TOOLS_WITHOUT_DEPENDENCIES = (
 )  # fmt: skip
 
 
+# What a project says about itself that does not change what is installed.
+INDIFFERENT = ("targets", "ruff", "flake8", "mypy_configured", "version_hint")
+
+
 class PythonProject(Record):
     """How to install and judge a Python project, as far as its files say."""
 
@@ -105,7 +109,7 @@ def inputs(snap: Snapshot) -> dict[str, object]:
     return {
         "pyproject": {**pyproject, "tool": kept},
         "files": {name: snap.text(name) for name in names if snap.text(name)},
-        "project": read(snap).but(targets=()).model_dump(),
+        "about": read(snap).model_dump(exclude=set(INDIFFERENT)),
     }
 
 

@@ -21,6 +21,7 @@ from integrations.gates.workshop import SetupFailed
 ReadConfig = Callable[[str, str], RepoConfig]  # text and name; raises Refused
 Origin = Literal["declared", "detected", "operator"]
 FORGET = 120.0  # seconds after which a set-up that failed is tried again
+KEPT_SNAPSHOTS = 8
 NO_ENVIRONMENT = Environment(project="other", digest="none", folder="")
 
 
@@ -58,6 +59,7 @@ class Sides:
         self._environments = Environments(git, processes, cache / "environments", passthrough)
         self._measuring = Measuring(git, processes, artifacts, workspaces / "gates", ruff)
         self._evidence = EvidenceCache(cache / "gates", artifacts)
+        self._snapshots: dict[tuple[str, str], Snapshot] = {}
         self._failed: dict[str, tuple[float, str]] = {}
 
     async def take(self, repository: Repository, sha: str, base: Side | None) -> Side:
@@ -65,10 +67,19 @@ class Sides:
 
         Raises `Rejected` when the file of the base is not valid.
         """
-        snap = await take(self._git, repository.id, sha)
+        snap = await self._snapshot(repository.id, sha)
         if base:
             return Side(repository.id, snap, base.config, base.origin)
         return Side(repository.id, snap, *self._config(repository, snap))
+
+    async def _snapshot(self, repository_id: str, sha: str) -> Snapshot:
+        """Return a commit's files, the last ones from memory: each gate asks for the same two."""
+        key = (repository_id, sha)
+        if key not in self._snapshots:
+            if len(self._snapshots) >= KEPT_SNAPSHOTS:
+                del self._snapshots[next(iter(self._snapshots))]
+            self._snapshots[key] = await take(self._git, repository_id, sha)
+        return self._snapshots[key]
 
     def _config(self, repository: Repository, snap: Snapshot) -> tuple[RepoConfig, Origin]:
         own, given = snap.text(FILE_NAME), repository.config_file

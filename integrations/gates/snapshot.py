@@ -1,6 +1,8 @@
 """The files of one commit that tell what a project is; read once, then judged without I/O."""
 
+import os
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -64,9 +66,24 @@ async def take(git: Objects, repository_id: str, sha: str) -> Snapshot:
     wanted = [path for path in paths if matches(path, MANIFESTS)]
     bare = Snapshot(sha=sha, tree=tree.decode().strip(), paths=paths)
     tests = [path for path in bare.test_modules() if path not in wanted]
-    texts = {}
-    for path in wanted + tests[:READ_TESTS]:
-        data = await git.show(repository_id, sha, path)
-        if data is not None and len(data) <= MAX_BYTES:
-            texts[path] = data.decode("utf-8", "replace")
+    asked = [path for path in wanted + tests[:READ_TESTS] if "\n" not in path]
+    lines = b"".join(os.fsencode(f"{sha}:{path}\n") for path in asked)
+    out = await git.run("cat-file", "--batch", store=repository_id, input=lines)
+    found = zip(asked, _blobs(out), strict=False)
+    texts = {path: data.decode("utf-8", "replace") for path, data in found if data is not None}
     return replace(bare, texts=texts)
+
+
+def _blobs(out: bytes) -> Iterator[bytes | None]:
+    """Read the answer of `git cat-file --batch`; None for what is no blob or too large."""
+    at = 0
+    while at < len(out):
+        end = out.index(b"\n", at)
+        words = out[at:end].split(b" ")
+        at = end + 1
+        if words[-1] == b"missing":
+            yield None
+            continue
+        size = int(words[-1])
+        yield out[at : at + size] if words[-2] == b"blob" and size <= MAX_BYTES else None
+        at += size + 1

@@ -224,12 +224,13 @@ def test_the_standard_library_alone_needs_no_installation() -> None:
     assert not python_project.read(files({**plain, "requirements.txt": "a"})).plain
 
 
-def test_linters_settings_do_not_change_the_environment() -> None:
+def test_settings_of_linters_and_changelogs_do_not_change_the_environment() -> None:
     before = files({"pyproject.toml": EXTRAS, **PYTEST})
-    linted = files({"pyproject.toml": EXTRAS + "[tool.ruff]\nline-length = 80\n", **PYTEST})
+    settings = EXTRAS + "[tool.ruff]\nline-length = 80\n"
+    linted = files({"pyproject.toml": settings, "CHANGES.md": "1.2.3\n", **PYTEST})
     another = files({"pyproject.toml": EXTRAS.replace("pytest", "nose"), **PYTEST})
 
-    assert python_project.inputs(before)["pyproject"] == python_project.inputs(linted)["pyproject"]
+    assert python_project.inputs(before) == python_project.inputs(linted)
     assert python_project.inputs(before) != python_project.inputs(another)
 
 
