@@ -24,6 +24,10 @@ from domain.touches import Ground, meeting, touched_by
 PROTECTED_FLOOR = (".github/**", "/.gitlab-ci.yml", "/.slipway.yaml", "/CODEOWNERS")
 _DEFAULT_MILESTONE = "delivered"
 _EVERYTHING = ("**", "**/*")
+# Operations that change a name, a signature or a file that others may rely on.
+_INTERFACES = (
+    "rename_symbol", "move_symbol", "change_default", "add_parameter", "delete_file", "move_file",
+)  # fmt: skip
 
 
 def complete(
@@ -191,6 +195,14 @@ def _risks_of(task: PlanTask, spec: IdeaSpec) -> list[RiskEntry]:
                 owner="a person",
             )
         )  # fmt: skip
+    if shared := _seen_from_outside(task):
+        found.append(
+            RiskEntry(
+                id="", text=f"{task.id}: {shared}; callers outside this repository may break",
+                likelihood=2, impact=3, trigger="somebody else's build fails after the merge",
+                mitigation=f"the tests here follow the change; {_undo(task)}",
+            )
+        )  # fmt: skip
     if task.risk == "high":
         found.append(
             RiskEntry(
@@ -207,6 +219,12 @@ def _risks_of(task: PlanTask, spec: IdeaSpec) -> list[RiskEntry]:
             )
         )  # fmt: skip
     return found
+
+
+def _seen_from_outside(task: PlanTask) -> str:
+    """Return which operations change what others may import; empty: none does."""
+    kinds = dict.fromkeys(each.op for each in task.agent.operations if each.op in _INTERFACES)
+    return ", ".join(kinds)
 
 
 def _undo(task: PlanTask) -> str:

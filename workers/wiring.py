@@ -36,7 +36,7 @@ from integrations.process import Processes
 from integrations.rules import PolicyRules
 from integrations.workspaces import Workspaces
 from workers import keeper
-from workflows.names import DELIVERY, INTEGRATIONS, train_id
+from workflows.names import AGENTS, DELIVERY, INTEGRATIONS, train_id
 
 
 class Hands:
@@ -47,7 +47,9 @@ class Hands:
 
     @classmethod
     async def prepare(cls, settings: Settings, queues: Sequence[str]) -> Self:
-        """Return the hands for these queues; the database is opened and migrated if they need it.
+        """Return the hands for these queues.
+
+        The database is opened and migrated if they need it; what killed agents left is removed.
 
         Raises `Misconfigured` or `Unavailable` when something that they need is not there.
         """
@@ -55,6 +57,8 @@ class Hands:
         settings.home.mkdir(parents=True, exist_ok=True)
         if INTEGRATIONS in queues:
             await hands._database.open()
+        if AGENTS in queues:
+            await hands._workspaces.sweep()
         return hands
 
     async def close(self) -> None:
