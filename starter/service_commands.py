@@ -80,7 +80,7 @@ def doctor(json: Json = False) -> int:
 
 
 def init(json: Json = False) -> int:
-    """Register the search attributes on a Temporal server that is not ours."""
+    """Register namespace and search attributes on a Temporal server that is not ours."""
     from starter.init import register
 
     registered = register()
@@ -88,7 +88,8 @@ def init(json: Json = False) -> int:
         emit(registered)
     else:
         added = ", ".join(registered.added) or "nothing was missing"
-        show(f"{registered.address}, namespace {registered.namespace}: {added}")
+        namespace = f"namespace {registered.namespace}{' (new)' if registered.created else ''}"
+        show(f"{registered.address}, {namespace}: {added}")
     return Exit.DONE
 
 

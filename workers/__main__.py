@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,6 +17,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from config.settings import Settings
 from domain.errors import Misconfigured, Rejected, Unavailable
+from workers.pulse import beat
 from workers.queues import activities, load, workflows
 from workers.wiring import Hands
 from workflows.names import QUEUES
@@ -37,12 +39,15 @@ async def run(queues: Sequence[str]) -> None:
         loop.add_signal_handler(number, stop.set)
     serving = [asyncio.create_task(worker.run()) for worker in workers]
     stopped = asyncio.create_task(stop.wait())
+    pulse = asyncio.create_task(beat(settings.pulse)) if settings.pulse else None
     print(f"serving {', '.join(queues)}", flush=True)
     await asyncio.wait([*serving, stopped], return_when=asyncio.FIRST_COMPLETED)
     await asyncio.gather(*(worker.shutdown() for worker in workers), return_exceptions=True)
     stopped.cancel()
     await asyncio.gather(*serving)
     await hands.close()
+    if pulse:
+        pulse.cancel()
 
 
 async def _connect() -> Client:
@@ -52,7 +57,8 @@ async def _connect() -> Client:
         return await Client.connect(
             **config,
             plugins=[slipway_plugin()],
-            identity=os.environ.get("SLIPWAY_WORKER_IDENTITY") or f"slipway/{os.getpid()}",
+            identity=os.environ.get("SLIPWAY_WORKER_IDENTITY")
+            or f"slipway/{os.getpid()}@{socket.gethostname()}",
         )
     except RuntimeError as error:
         raise Unavailable(
