@@ -284,7 +284,7 @@ def test_the_prompt_names_limits_and_fences_what_others_wrote() -> None:
 
 def test_a_renamed_symbol_is_a_risk_to_callers_elsewhere() -> None:
     renames = RenameSymbol(symbol="a.b", new_name="c")
-    each = plan(task("a", "x.py", agent=AgentChoice(operations=(renames,))))
+    each = plan(task("a", "src/x.py", agent=AgentChoice(operations=(renames,))))
 
     assert [entry.text for entry in each.risk_register] == [
         "a: rename_symbol; callers outside this repository may break"
