@@ -77,8 +77,8 @@ def test_splits_paths_into_covered_and_uncovered() -> None:
 
 
 def test_hostile_pattern_is_answered_at_once() -> None:
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert not matches("/".join("a" * 60), ("/".join(["**", "a*a*a*a*a*a*a*b"] * 30),))
     assert not matches("a" * 200, ("a*" * 40 + "b",))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1

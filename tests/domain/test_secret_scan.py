@@ -81,10 +81,10 @@ def test_finds_a_credential_far_inside_a_long_line_once() -> None:
 
 def test_a_hostile_line_is_read_at_once() -> None:
     lines = tuple(added(part * 40_000) for part in ("token_", "eyJ", "a://b:c", "AKIA", "secret "))
-    started = time.perf_counter()
+    started = time.process_time()
 
     assert scan(lines) == ()
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_masks_all_but_the_beginning() -> None:
