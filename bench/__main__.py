@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -11,27 +12,32 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import graph_speed, idea_overhead, long_plan, many_ideas
-from bench.ground import Ground, Load, ground
+from bench import commands, graph_speed, idea_overhead, kills, long_plan, many_ideas
+from bench.ground import Load
 from bench.row import Row
 
 RESULTS = Path(__file__).with_name("results.json")
-Measure = Callable[[Ground, Load], Awaitable[list[Row]]]
+Measure = Callable[[Load], Awaitable[list[Row]]]
 MEASURES: dict[str, Measure] = {
     "idea": idea_overhead.measure,
     "graph": graph_speed.measure,
     "many": many_ideas.measure,
     "plan": long_plan.measure,
+    "commands": commands.measure,
+    "kill": kills.measure,
 }
 
 
 async def run(names: list[str], load: Load, console: Console) -> list[Row]:
-    """Measure one after another, each on a fresh server."""
+    """Measure one after another, each on a server of its own."""
+    task = asyncio.current_task()
+    assert task is not None
+    # What was started is ended by context managers, also when somebody stops us.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rows: list[Row] = []
     for name in names:
         console.print(f"[dim]measuring {name} ...[/dim]")
-        async with ground() as place:
-            rows += await MEASURES[name](place, load)
+        rows += await MEASURES[name](load)
     return rows
 
 

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from bench.bare_graph import BareGraph, BareLeaf, BareOrder, work_fifty_ms
 from bench.driven_graph import DrivenGraph, DrivenLeaf, GraphOrder, work_on
-from bench.ground import RIVAL_QUEUE, Ground, Load, serving, worker
+from bench.ground import RIVAL_QUEUE, Ground, Load, ground, serving, worker
 from bench.row import Row, against
 from domain.plan import SkeletonTask
 
@@ -20,8 +20,13 @@ TASKS = tuple(
 )
 
 
-async def measure(place: Ground, load: Load) -> list[Row]:
+async def measure(load: Load) -> list[Row]:
     """Return the row against the same order and the row against first in, first out."""
+    async with ground() as place:
+        return await _measure(place, load)
+
+
+async def _measure(place: Ground, load: Load) -> list[Row]:
     rival = worker(place.bare, RIVAL_QUEUE, [BareGraph, BareLeaf], [work_fifty_ms])
     same: list[tuple[float, float]] = []
     in_turn: list[tuple[float, float]] = []

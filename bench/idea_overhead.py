@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from activities.ledger import Ledger
 from bench.bare_idea import BareIdea, BareTask, Script, do_nothing, signal_back
-from bench.ground import RIVAL_QUEUE, Ground, Load, serving, worker
+from bench.ground import RIVAL_QUEUE, Ground, Load, ground, serving, worker
 from bench.noop import DIAMOND, NoOps, start_order
 from bench.row import Row, against
 from bench.script import activities_of, script_of
@@ -22,8 +22,13 @@ RIVAL = "bare SDK workflow, same children and activities"
 WORKFLOWS = (DeliverIdea, ImplementTask)
 
 
-async def measure(place: Ground, load: Load) -> list[Row]:
+async def measure(load: Load) -> list[Row]:
     """Return the row without records and the row with the real ones in SQLite."""
+    async with ground() as place:
+        return await _measure(place, load)
+
+
+async def _measure(place: Ground, load: Load) -> list[Row]:
     twins = NoOps(skeleton(*DIAMOND))
     plain = await _compare(place, load, "idea, no-op activities", twins.activities())
     database = Database(f"sqlite+aiosqlite:///{place.folder / 'records.db'}")
@@ -50,7 +55,7 @@ async def _compare(
     rival = worker(place.bare, RIVAL_QUEUE, [BareIdea, BareTask], [do_nothing, signal_back])
     async with serving(place.ours, WORKFLOWS, activities), rival:
         script = await prepare(place)
-        pairs = [await _pair(place, script, at) for at in range(load.times(40, 6))]
+        pairs = [await _pair(place, script, at) for at in range(load.times(24, 6))]
     return against(name, pairs, unit="ms", rival=RIVAL, at_most=1.5)
 
 

@@ -5,7 +5,7 @@ import time
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from bench.ground import Ground, Load, serving
+from bench.ground import Ground, Load, ground, serving
 from bench.idea_overhead import WORKFLOWS, deliver
 from bench.noop import NoOps
 from bench.row import Row, below
@@ -30,8 +30,13 @@ TASKS = tuple(
 )
 
 
-async def measure(place: Ground, load: Load) -> list[Row]:
+async def measure(load: Load) -> list[Row]:
     """Return the rows of events, of bytes and of replay."""
+    async with ground() as place:
+        return await _measure(place, load)
+
+
+async def _measure(place: Ground, load: Load) -> list[Row]:
     twins = NoOps(skeleton(*TASKS))
     async with serving(place.ours, WORKFLOWS, twins.activities()):
         key = await deliver(place)

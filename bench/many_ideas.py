@@ -6,15 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from bench.bare_idea import BareIdea, BareTask, Script, do_nothing, signal_back
-from bench.ground import RIVAL_QUEUE, Ground, Load, serving, worker
+from bench.ground import RIVAL_QUEUE, Ground, Load, ground, serving, worker
 from bench.idea_overhead import WORKFLOWS, deliver, deliver_bare, prepare
 from bench.noop import ONE, NoOps
 from bench.row import Row, outdoing
 from tests.fakes import skeleton
 
 
-async def measure(place: Ground, load: Load) -> list[Row]:
+async def measure(load: Load) -> list[Row]:
     """Return the row of rates; each idea has one task."""
+    async with ground() as place:
+        return await _measure(place, load)
+
+
+async def _measure(place: Ground, load: Load) -> list[Row]:
     count = load.times(200, 40)
     twins = NoOps(skeleton(*ONE))
     rival = worker(place.bare, RIVAL_QUEUE, [BareIdea, BareTask], [do_nothing, signal_back])
