@@ -62,6 +62,18 @@ def test_a_late_repeat_of_an_answered_join_is_ignored_but_a_new_one_counts() -> 
     assert state.joined(a.but(entered_at_ms=4), 4).position("a", 1) == 1
 
 
+def test_who_waits_is_found_and_who_left_is_remembered() -> None:
+    a, b = entry("a"), entry("b")
+    state = TrainState().joined(a, 1).joined(b, 1)
+    assert state.find("b", 1) == b
+    assert state.find("b", 2) is None
+    gone = state.departed(a, left(a, "left"), 2)
+    assert (gone.has_left("a", 1), gone.has_left("b", 1), gone.has_left("c", 1)) == (
+        True, False, False,
+    )  # fmt: skip
+    assert not gone.joined(a.but(entered_at_ms=9), 3).has_left("a", 1)
+
+
 def test_each_departure_keeps_its_reason_and_a_merge_moves_the_branch() -> None:
     a, b = entry("a"), entry("b")
     state = TrainState().joined(a, 1).joined(b, 1)

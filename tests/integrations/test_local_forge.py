@@ -121,6 +121,8 @@ async def test_what_is_no_fast_forward_is_refused(bare: Bench) -> None:
     alone = await bare.store.commit(bare.repo.id, order.tree, (), "no parent", 0)
     refused = await bare.forge.merge(order.but(sha=alone))
     assert (refused.status, refused.reason) == ("refused", "the result is no fast-forward")
+    aside = await bare.store.commit(bare.repo.id, order.tree, (alone,), "other parent", 0)
+    assert (await bare.forge.merge(order.but(sha=aside))).status == "refused"
 
 
 async def test_branches_of_the_user_are_left_alone(work: Bench) -> None:
