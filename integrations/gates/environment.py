@@ -17,7 +17,10 @@ class Distribution(Record):
 
 
 class Environment(Record):
-    """What was built once for a lock and an interpreter; `folder` is read-only afterwards."""
+    """What was built once for a lock and an interpreter; `folder` is read-only afterwards.
+
+    Beside `folder` lies `project`, what slipway took out of it for each checkout.
+    """
 
     project: Literal["python", "node", "go", "other"]
     digest: str
@@ -34,13 +37,21 @@ class Environment(Record):
     seconds: float = 0
 
     @property
+    def kept(self) -> Path:
+        """What a checkout gets besides its own files: metadata, generated files."""
+        return Path(self.folder).parent / "project"
+
+    @property
     def site(self) -> Path:
         """Where the dependencies of a Python project are."""
         return Path(self.folder, "venv", "lib", self.python_name, "site-packages")
 
 
 class Room(Record):
-    """One side's checkout: `tree` is the working folder, the rest lies beside it."""
+    """One side's checkout: `tree` is the working folder, the rest lies beside it.
+
+    A command may write all of `folder`; its output is kept outside.
+    """
 
     folder: str
 
@@ -51,6 +62,14 @@ class Room(Record):
     @property
     def tree(self) -> Path:
         return self.path / "tree"
+
+    @property
+    def output(self) -> Path:
+        return self.path.parent / "output"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "reports" / "report"
 
     @property
     def venv(self) -> Path:

@@ -16,9 +16,9 @@ from integrations.gates.interpreters import Interpreters
 from integrations.gates.ports import Commands, Objects, Progress
 from integrations.gates.python_project import is_python
 from integrations.gates.snapshot import Snapshot
-from integrations.gates.workshop import SetupFailed, Workshop, locked
+from integrations.gates.workshop import SetupFailed, Workshop, inside, locked, remove
 
-RECIPE = 2  # raise it when set-up changes what it installs
+RECIPE = 3  # raise it when set-up changes what it installs
 Project = Literal["python", "node", "go", "other"]
 
 
@@ -87,7 +87,7 @@ class Environments:
                 await asyncio.to_thread(shop.tidy)
             done = built.but(digest=key, seconds=round(time.monotonic() - started, 2))
             if not (done.products or done.project == "node"):
-                await asyncio.to_thread(shutil.rmtree, shop.tree, ignore_errors=True)
+                await asyncio.to_thread(remove, shop.tree)
             _write(marker, done.model_dump_json().encode())
             return done
 
@@ -124,13 +124,13 @@ def enter(environment: Environment, room: Room) -> Entered:
 
 def _lay_products(source: Path, tree: Path) -> None:
     """Copy what set-up added to its own checkout; files of the commit are never replaced."""
-    for path in source.rglob("*"):
+    for path in () if source.is_symlink() else source.rglob("*"):
         relative = path.relative_to(source)
         if {"node_modules", ".git"} & set(relative.parts):
             continue
         target = tree / relative
         if path.is_file() and not path.is_symlink() and not target.exists():
-            if not target.parent.resolve().is_relative_to(tree.resolve()):
+            if not inside(tree, target):
                 continue
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)

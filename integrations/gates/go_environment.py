@@ -37,8 +37,8 @@ def enter(environment: Environment, room: Room) -> Entered:
     """Give a checkout a copy of the build cache: what a test writes there stays there."""
     build_cache = room.path / "build"
     source = Path(environment.folder, "build")
-    if source.exists():
-        shutil.copytree(source, build_cache)
+    if source.exists() and not source.is_symlink():
+        shutil.copytree(source, build_cache, symlinks=True)
     env = _env(Path(environment.folder, "modules"), build_cache, offline=True)
     return Entered(env=env, readable=(environment.folder,))
 

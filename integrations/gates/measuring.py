@@ -14,9 +14,11 @@ from integrations.gates import python_checkout, reports
 from integrations.gates.environment import Entered, Environment, Room
 from integrations.gates.environments import enter
 from integrations.gates.ports import Artifacts, Commands, Objects
+from integrations.gates.workshop import inside, remove
 
 TOOLS = Path(__file__).parent / "inside"
 OUTPUT_SHOWN = 1_500
+MAX_LOG = 8 * 1024 * 1024
 
 
 class Measuring:
@@ -40,7 +42,7 @@ class Measuring:
         selected: tuple[str, ...] = (),
     ) -> Measurement:
         """Run a gate's command on a commit; `selected` limits it to these test files."""
-        room = Room(folder=str(self._folder / uuid.uuid4().hex))
+        room = Room(folder=str(self._folder / uuid.uuid4().hex / "room"))
         try:
             await asyncio.to_thread(_furnish, room)
             await self._git.materialise(repository_id, sha, room.tree)
@@ -50,7 +52,7 @@ class Measuring:
             log = await self._artifacts.put(await asyncio.to_thread(_log, room))
             return measured.but(log=log)
         finally:
-            await asyncio.to_thread(_remove, room.path)
+            await asyncio.to_thread(remove, room.path.parent)
 
     async def _run(
         self,
@@ -72,7 +74,7 @@ class Measuring:
             readable=(*entered.readable, self._ruff),
             network=False,
             limits=CommandLimits(wall_seconds=spec.timeout_seconds),
-            output=str(room.path / "output"),
+            output=str(room.output),
         )
         outcome = await self._commands.run(order)
         if outcome.ended in ("cancelled", "lost"):
@@ -84,7 +86,7 @@ class Measuring:
     def _words(self, room: Room, environment: Environment, spec: GateSpec) -> dict[str, str]:
         own = spec.kind == "security" or "ruff" not in environment.tools
         return {
-            "SLIPWAY_REPORT": str(room.path / "reports" / "report"),
+            "SLIPWAY_REPORT": str(room.report),
             "SLIPWAY_TOOLS": str(room.path / "tools"),
             **({"SLIPWAY_RUFF": self._ruff} if own else {}),
         }
@@ -97,7 +99,7 @@ def _furnish(room: Room) -> None:
 
 
 def _read(room: Room, spec: GateSpec, outcome: CommandOutcome) -> Measurement:
-    output = _text(room.path / "output")
+    output = _text(room, room.output)
     said = output[-4 * OUTPUT_SHOWN :].replace(f"{room.tree}/", "").replace(room.folder, "...")
     ended = {"exited": "exited", "timeout_wall": "timeout", "timeout_idle": "timeout"}
     measured = Measurement.model_validate({
@@ -151,46 +153,29 @@ def _with_cases(
 
 def _cases(room: Room, spec: GateSpec, output: str) -> tuple[tuple[Case, ...], bool]:
     path = _report(room, spec)
+    if not inside(room.path, path):
+        return (), False
     if spec.report == "junit":
         found = reports.jest(path) if "jest" in spec.run else reports.junit(path)
         return found or (), found is not None
-    text = _text(path) if path.is_file() else output
+    text = _text(room, path) if path.is_file() else output
     return reports.gotest(text) if spec.report == "gotest" else reports.tap(text)
 
 
 def _report(room: Room, spec: GateSpec) -> Path:
-    if spec.report_path:
-        path = room.tree / spec.report_path
-        if path.resolve().is_relative_to(room.tree.resolve()):
-            return path
-    return room.path / "reports" / "report"
+    return room.tree / spec.report_path if spec.report_path else room.report
 
 
-def _text(path: Path) -> str:
-    if not path.is_file() or path.is_symlink() or path.stat().st_size > reports.MAX_REPORT:
+def _text(room: Room, path: Path) -> str:
+    """Return a file of the room or its output; a command may have left a link instead."""
+    if not inside(room.path.parent, path) or not path.is_file():
         return ""
-    return path.read_text("utf-8", "replace")
+    return path.read_text("utf-8", "replace") if path.stat().st_size <= reports.MAX_REPORT else ""
 
 
 def _log(room: Room) -> bytes:
-    for path in (room.path / "output", room.path / "reports" / "report"):
-        if path.is_file() and not path.is_symlink() and path.stat().st_size:
+    for path in (room.output, room.report):
+        if inside(room.path.parent, path) and path.is_file() and path.stat().st_size:
             with path.open("rb") as file:
-                return file.read(8 * 1024 * 1024)
+                return file.read(MAX_LOG)
     return b""
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, also where a test has taken away its own permissions."""
-
-    def again(function: object, path: str, error: object) -> None:
-        for each in (Path(path).parent, Path(path)):
-            if each.is_dir() and not each.is_symlink():
-                each.chmod(0o700)
-        if Path(path).is_dir() and not Path(path).is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            Path(path).unlink(missing_ok=True)
-
-    if folder.exists():
-        shutil.rmtree(folder, onerror=again)

@@ -7,7 +7,7 @@ from typing import Any
 
 from integrations.gates.environment import SYSTEM_PATH, Entered, Environment, Room
 from integrations.gates.snapshot import Snapshot
-from integrations.gates.workshop import Workshop
+from integrations.gates.workshop import Workshop, inside
 
 LOCKS = ("package-lock.json", "npm-shrinkwrap.json")
 FLAGS = "--no-audit --no-fund --ignore-scripts --loglevel=error"
@@ -60,18 +60,19 @@ def _steps(snap: Snapshot) -> tuple[tuple[str, bool], ...]:
 def enter(environment: Environment, room: Room) -> Entered:
     """Link each installed package; links among workspaces lead to the checkout's own files."""
     source = Path(environment.folder, "tree")
-    for folder, names, _ in os.walk(source):
+    for folder, names, _ in () if source.is_symlink() else os.walk(source):
         if "node_modules" in names:
             names.remove("node_modules")
-            relative = Path(folder).relative_to(source)
-            _link(Path(folder, "node_modules"), room.tree / relative / "node_modules")
+            target = room.tree / Path(folder).relative_to(source) / "node_modules"
+            if inside(room.tree, target):
+                _link(Path(folder, "node_modules"), target)
         names[:] = [name for name in names if name != ".git"]
     path = f"{room.tree}/node_modules/.bin:{SYSTEM_PATH}"
     return Entered(env={**ENV, "PATH": path}, readable=(environment.folder,))
 
 
 def _link(source: Path, target: Path) -> None:
-    if target.exists() or not target.parent.exists():
+    if target.exists() or target.is_symlink() or not target.parent.exists():
         return
     target.mkdir()
     for entry in source.iterdir():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from integrations.gates.environment import SYSTEM_PATH, Entered, Environment, Room
 from integrations.gates.python_versions import pretended
+from integrations.gates.workshop import inside
 
 WITNESS = Path(__file__).parent / "inside" / "witness.py"
 
@@ -22,9 +23,9 @@ def enter(environment: Environment, room: Room) -> Entered:
         names = ",".join(environment.packages)
         line = f"import slipway_witness; slipway_witness.watch({names!r})\n"
         (site / "b_slipway.pth").write_text(line)
-    kept = Path(environment.folder, "project")
+    kept = environment.kept
     for distribution in environment.distributions:
-        shutil.copytree(kept / distribution.info, site / distribution.info)
+        shutil.copytree(kept / distribution.info, site / distribution.info, symlinks=True)
     _lay_files(kept / "files", room.tree)
     _lay_scripts(environment, room)
     return Entered(
@@ -47,6 +48,8 @@ def witnessed(room: Room) -> tuple[bool, str]:
     """Return whether a module was seen, and the first that did not come from the checkout."""
     seen = False
     for file in sorted((room.path / "witness").glob("*")):
+        if not inside(room.path, file):
+            continue
         for line in file.read_text("utf-8", "replace").splitlines():
             where, _, rest = line.partition("\t")
             seen = True
@@ -71,8 +74,7 @@ def lay_venv(folder: Path, python: str, prefix: str) -> None:
 def _lay_files(source: Path, tree: Path) -> None:
     for path in source.rglob("*"):
         target = tree / path.relative_to(source)
-        inside = target.resolve().is_relative_to(tree.resolve())
-        if path.is_file() and inside and not target.exists():
+        if path.is_file() and inside(tree, target) and not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
 
@@ -85,6 +87,8 @@ _HEAD = "#!/bin/sh\n'''exec' \"$(dirname \"$0\")/python\" \"$0\" \"$@\"\n' '''\n
 def _lay_scripts(environment: Environment, room: Room) -> None:
     target = room.venv / "bin"
     for path in (Path(environment.folder) / "venv" / "bin").iterdir():
+        if not inside(Path(environment.folder), path):
+            continue
         if not path.is_file() or path.is_symlink() or (target / path.name).exists():
             continue
         with path.open("rb") as file:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from integrations.gates.environment import Distribution
 from integrations.gates.python_layout import top_packages
-from integrations.gates.workshop import Workshop
+from integrations.gates.workshop import Workshop, inside, remove
 
 SKIPPED_PRODUCTS = ("__pycache__", ".git", "build", ".eggs", "node_modules")
 NO_METADATA = shutil.ignore_patterns("RECORD", "direct_url.json", "INSTALLER", "REQUESTED")
@@ -26,16 +26,20 @@ class Harvest:
         self._site = site
         self._shop = shop
         self._paths = paths
-        self._kept = shop.folder / "project"
+        self._kept = shop.kept
         self.roots: tuple[str, ...] = ()
         self.packages: tuple[str, ...] = ()
         self.distributions: list[Distribution] = []
 
     def take(self) -> None:
         for info in sorted(self._site.glob("*.dist-info")):
-            if self._is_local(info):
+            if self._ours(info / "RECORD") and self._is_local(info):
                 self._move(info)
         self._collect_products()
+
+    def _ours(self, path: Path) -> bool:
+        """Say whether a path that an installer wrote down is really in the room, and no link."""
+        return inside(self._shop.folder, path.parent) and not path.is_symlink()
 
     def _is_local(self, info: Path) -> bool:
         try:
@@ -55,10 +59,11 @@ class Harvest:
             self._keep_generated(modules, root)
         self.distributions.append(Distribution(info=info.name, scripts=_scripts(info)))
         self._kept.mkdir(exist_ok=True)
-        shutil.copytree(info, self._kept / info.name, ignore=NO_METADATA)
+        shutil.copytree(info, self._kept / info.name, symlinks=True, ignore=NO_METADATA)
         for name in files:
-            _remove(self._site / name)
-        shutil.rmtree(info, ignore_errors=True)
+            if self._ours(self._site / name):
+                _remove(self._site / name)
+        remove(info)
 
     def _root(self, modules: list[str]) -> str | None:
         """Return the folder of the checkout that the installed modules were taken from."""
@@ -79,14 +84,15 @@ class Harvest:
             path = f"{root}/{name}" if root else name
             source = self._site / name
             made = path not in self._paths and not name.endswith((".pyc", ".pth"))
-            if made and source.is_file() and not source.is_symlink():
+            if made and source.is_file() and self._ours(source):
                 target = self._kept / "files" / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(source, target)
 
     def _collect_products(self) -> None:
         """Keep what a build wrote into the tree itself (editable installs do)."""
-        for folder, names, files in os.walk(self._shop.tree):
+        tree = self._shop.tree
+        for folder, names, files in () if tree.is_symlink() else os.walk(tree):
             names[:] = [n for n in names if n not in SKIPPED_PRODUCTS and "egg-info" not in n]
             for name in files:
                 source = Path(folder, name)

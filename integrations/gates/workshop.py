@@ -31,23 +31,30 @@ class SetupFailed(Exception):
 
 
 class Workshop:
-    """Runs set-up commands in `<folder>/tree`, logs them, and hands out their output."""
+    """Runs set-up commands in `<root>/room/tree`, logs them, and hands out their output.
+
+    Commands may write the room alone; what slipway writes or reads by itself lies beside it, or
+    is checked: a command can put a link in the place of anything in its room.
+    """
 
     def __init__(
         self,
-        folder: Path,
+        root: Path,
         commands: Commands,
         progress: Progress,
         passed: tuple[str, ...] = PASSED,
         env: Mapping[str, str] = os.environ,
     ) -> None:
-        self.folder = folder
-        self.tree = folder / "tree"
-        self.home = folder / "home"
-        self.log = folder / "setup.log"
+        self.root = root
+        self.folder = root / "room"
+        self.kept = root / "project"  # what a checkout gets besides its own files
+        self.log = root / "setup.log"
+        self.tree = self.folder / "tree"
+        self.home = self.folder / "home"
         self._commands = commands
         self._progress = progress
         self._settings = {name: env[name] for name in passed if env.get(name)}
+        self._readable: tuple[str, ...] = ()  # what the settings name, fixed before any command
 
     async def run(
         self,
@@ -59,14 +66,14 @@ class Workshop:
     ) -> str:
         """Run a shell line in the tree; raises `SetupFailed` with its last output."""
         self._progress(f"set-up: {line[:120]}")
-        output = self.folder / "output"
+        output = self.root / "output"
         outcome = await self._commands.run(
             CommandOrder(
                 argv=("/bin/sh", "-c", f"cd tree && {line}"),
                 folder=str(self.folder),
                 home=str(self.home),
                 env={**(self._settings if network else {}), **env},
-                readable=(*readable, *(self._named() if network else ())),
+                readable=(*readable, *(self._readable if network else ())),
                 network=network,
                 limits=SETUP,
                 output=str(output),
@@ -99,18 +106,19 @@ class Workshop:
 
     def furnish(self) -> None:
         """Make an empty folder with a home that has the user's installer settings."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove(self.root)
         (self.home / ".config/pip").mkdir(parents=True)
         for sources, target in ((PIP_FILES, ".config/pip/pip.conf"), (NPM_FILES, ".npmrc")):
             for source in sources:
                 if (path := Path(source).expanduser()).is_file():
                     shutil.copyfile(path, self.home / target)
                     break
+        self._readable = self._named()
 
     def tidy(self) -> None:
         """Remove what nobody needs after set-up, above all the copied settings."""
-        shutil.rmtree(self.home, ignore_errors=True)
-        (self.folder / "output").unlink(missing_ok=True)
+        remove(self.home)
+        (self.root / "output").unlink(missing_ok=True)
 
 
 @asynccontextmanager
@@ -125,3 +133,26 @@ async def locked(path: Path) -> AsyncIterator[None]:
             except BlockingIOError:
                 await asyncio.sleep(0.05)
         yield  # closing the file gives the lock back
+
+
+def inside(folder: Path, path: Path) -> bool:
+    """Say whether a path, links followed, stays below a folder."""
+    return path.resolve().is_relative_to(folder.resolve())
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder, also where a command has taken away its own permissions."""
+
+    def again(function: object, path: str, error: object) -> None:
+        for each in (Path(path).parent, Path(path)):
+            if each.is_dir() and not each.is_symlink():
+                each.chmod(0o700)
+        if Path(path).is_dir() and not Path(path).is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            Path(path).unlink(missing_ok=True)
+
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.exists():
+        shutil.rmtree(folder, onerror=again)

@@ -51,7 +51,7 @@ async def test_no_interpreter_is_told_with_what_there_is(tmp_path: Path) -> None
 async def laid(tmp_path: Path, roots: tuple[str, ...] = ("src",)) -> tuple[Environment, Room]:
     """An environment with one dependency and one script, and a checkout with one package."""
     path, prefix, name = await found()
-    folder = tmp_path / "env"
+    folder = tmp_path / "env" / "room"
     lay_venv(folder / "venv", path, prefix)
     environment = Environment(
         project="python", digest="d", folder=str(folder), python=path, python_prefix=prefix,
@@ -61,12 +61,12 @@ async def laid(tmp_path: Path, roots: tuple[str, ...] = ("src",)) -> tuple[Envir
     (environment.site / "needed.py").write_text("WORD = 'needed'\n")
     tool = folder / "venv" / "bin" / "tool"
     tool.write_text(f"#!{folder}/venv/bin/python\nimport sys\nprint('tool', sys.prefix)\n")
-    info = folder / "project" / "shop-1.0.dist-info"
+    info = environment.kept / "shop-1.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: shop\nVersion: 1.0\n")
-    (folder / "project" / "files" / "src" / "shop").mkdir(parents=True)
-    (folder / "project" / "files" / "src" / "shop" / "_version.py").write_text("V = '1.0'\n")
-    room = Room(folder=str(tmp_path / "room"))
+    (environment.kept / "files" / "src" / "shop").mkdir(parents=True)
+    (environment.kept / "files" / "src" / "shop" / "_version.py").write_text("V = '1.0'\n")
+    room = Room(folder=str(tmp_path / "gate" / "room"))
     (room.tree / "src" / "shop").mkdir(parents=True)
     code = "import needed\nfrom shop._version import V\ndef main():\n    print('shop', V)\n"
     (room.tree / "src" / "shop" / "__init__.py").write_text(code)
@@ -112,7 +112,7 @@ async def test_an_environment_is_built_once_for_a_lock(tmp_path: Path) -> None:
 
     assert one == ["environment.json"]
     assert len(list(marker.glob("*/environment.json"))) == 2
-    assert not list(marker.glob("*/home"))
+    assert not list(marker.glob("*/room/home"))
 
 
 async def test_an_environment_that_was_cut_off_is_built_again(tmp_path: Path) -> None:

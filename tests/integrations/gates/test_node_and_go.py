@@ -57,14 +57,14 @@ async def test_a_go_change_is_judged_by_single_tests(tmp_path: Path) -> None:
 
 
 def test_packages_are_linked_and_workspaces_lead_to_the_checkout(tmp_path: Path) -> None:
-    source = tmp_path / "env" / "tree"
+    source = tmp_path / "env" / "room" / "tree"
     (source / "node_modules" / "left").mkdir(parents=True)
     (source / "node_modules" / "@scope" / "right").mkdir(parents=True)
     (source / "packages" / "own").mkdir(parents=True)
     (source / "node_modules" / "own").symlink_to("../packages/own")
-    room = Room(folder=str(tmp_path / "room"))
+    room = Room(folder=str(tmp_path / "gate" / "room"))
     (room.tree / "packages" / "own").mkdir(parents=True)
-    environment = Environment(project="node", digest="d", folder=str(tmp_path / "env"))
+    environment = Environment(project="node", digest="d", folder=str(tmp_path / "env" / "room"))
 
     entered = node_environment.enter(environment, room)
 
@@ -72,4 +72,4 @@ def test_packages_are_linked_and_workspaces_lead_to_the_checkout(tmp_path: Path)
     assert (modules / "left").resolve() == source / "node_modules" / "left"
     assert (modules / "@scope" / "right").resolve() == source / "node_modules/@scope/right"
     assert (modules / "own").resolve() == room.tree / "packages" / "own"
-    assert entered.readable == (str(tmp_path / "env"),)
+    assert entered.readable == (str(tmp_path / "env" / "room"),)
