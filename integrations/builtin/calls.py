@@ -7,8 +7,9 @@ import libcst as cst
 from domain.operation import ReplaceCall, WrapCall
 from integrations.builtin.document import Document
 from integrations.builtin.importing import add_import, bound_as, drop_unused
-from integrations.builtin.modules import Module, locate, module_at, split
-from integrations.builtin.names import Imported, Names, imports, parse, reexported
+from integrations.builtin.modules import locate, split
+from integrations.builtin.names import Names, parse, reexported
+from integrations.builtin.survey import Survey, survey
 from integrations.builtin.tree import Tree
 from integrations.builtin.work import Work
 
@@ -39,21 +40,47 @@ def wrap_call(operation: WrapCall, work: Work) -> None:
 def _each_call(
     old: str, new: str, paths: tuple[str, ...], work: Work, change: Change, *, wrapping: bool
 ) -> None:
-    targets = targets_of(work, old, paths)
-    needle = old.replace(":", ".").rpartition(".")[2]
-    for path, document in work.tree.with_bytes(paths, needle.encode()):
-        tree = parse(document)
-        if tree is None:
-            work.note(path, "left alone: it is not Python 3")
+    surveys = _surveyed(work, old, paths, _root(work.tree, old, new))
+    targets = _targets(old, surveys)
+    owners = frozenset(target.rpartition(".")[0] for target in targets)
+    for each in surveys:
+        if not _concerns(each, targets, owners):
             continue
-        module = module_at(path, _root(work.tree, old, new))
-        rewriter = _Rewriter(Names(tree, module), targets, new, change, wrapping=wrapping)
+        tree = parse(each.document)
+        if tree is None:
+            work.note(each.module.path, "left alone: it is not Python 3")
+            continue
+        rewriter = _Rewriter(Names(tree, each.module), targets, new, change, wrapping=wrapping)
         if not rewriter.wanted():
             continue
         if not rewriter.spelled:
-            work.note(path, f"left alone: {new} has no free name there")
+            work.note(each.module.path, f"left alone: {new} has no free name there")
             continue
-        _finish(work, document, rewriter, old, new, wrapping=wrapping)
+        _finish(work, each.document, rewriter, old, new, wrapping=wrapping)
+
+
+def calls_of(
+    work: Work, symbol: str, paths: tuple[str, ...]
+) -> tuple[frozenset[str], tuple[Survey, ...]]:
+    """Return every qualified name of a function, and the files that may call it."""
+    surveys = _surveyed(work, symbol, paths, _root(work.tree, symbol))
+    targets = _targets(symbol, surveys)
+    owners = frozenset(target.rpartition(".")[0] for target in targets)
+    return targets, tuple(each for each in surveys if _concerns(each, targets, owners))
+
+
+def _surveyed(work: Work, old: str, paths: tuple[str, ...], root: str) -> tuple[Survey, ...]:
+    """Look at the files that spell the function, or the class that it belongs to."""
+    name = split(old)[1].partition(".")[0]
+    return survey(work, paths, name, root)
+
+
+def _concerns(each: Survey, targets: frozenset[str], owners: frozenset[str]) -> bool:
+    """Say whether a file may call one of these functions; the full parse then decides."""
+    if "builtins" in owners:
+        return True
+    near = each.defines_part_of(owners) or each.imports_any(targets | owners, owners)
+    return near or each.leads_to(owners)
 
 
 def _finish(
@@ -70,22 +97,15 @@ def _finish(
     work.put(module.path, document, changed.code, rewriter.count)
 
 
-def targets_of(work: Work, old: str, paths: tuple[str, ...]) -> frozenset[str]:
+def _targets(old: str, surveys: tuple[Survey, ...]) -> frozenset[str]:
     """Return the qualified names that mean the old function: its own, and re-exports."""
     module, name = split(old)
-    qualified = f"{module}.{name}" if module else f"builtins.{name}"
     if not module:
-        return frozenset({qualified})
-    root = _root(work.tree, old, old)
+        return frozenset({f"builtins.{name}"})
     first = name.partition(".")[0]
-    listing: dict[Module, tuple[Imported, ...]] = {}
-    for path, document in work.tree.with_bytes(paths, first.encode()):
-        tree = parse(document)
-        if tree is not None:
-            at = module_at(path, root)
-            listing[at] = imports(tree, at)
     rest = name.removeprefix(first)
-    return frozenset(owner + rest for owner in reexported((f"{module}.{first}",), listing))
+    listing = {each.module: each.imports for each in surveys}
+    return frozenset(known + rest for known in reexported((f"{module}.{first}",), listing))
 
 
 def _root(tree: Tree, *symbols: str) -> str:

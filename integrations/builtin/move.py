@@ -9,8 +9,8 @@ from integrations.builtin.document import Document
 from integrations.builtin.importing import add_import, drop_unused
 from integrations.builtin.modules import Module, Symbol, find_module, locate
 from integrations.builtin.names import Imported, Names, import_source, imports, parse
-from integrations.builtin.rename import parsed_files
 from integrations.builtin.structure import BLANK
+from integrations.builtin.survey import Survey, survey
 from integrations.builtin.work import Work
 
 
@@ -41,15 +41,26 @@ class _Mover:
         """Edit the target first, then the source, then who imports from it."""
         needed = self._needed()
         self._extend_target(needed)
-        importers = parsed_files(self._work, self._operation.paths, self._symbol)
+        importers = self._importers()
         by_attribute = self._shrink_source(needed, importers)
-        for module, (document, tree) in importers.items():
-            if module.path in (self._symbol.module.path, self._target.path):
-                continue
-            changed = tree.visit(_Redirect(module, self._symbol, self._target))
-            self._work.put(module.path, document, changed.code)
+        for each, names in importers:
+            changed = names.tree.visit(_Redirect(each.module, self._symbol, self._target))
+            self._work.put(each.module.path, each.document, changed.code)
         if by_attribute:
             self._work.note(self._symbol.module.path, "still hands the name on, as others use it")
+
+    def _importers(self) -> list[tuple[Survey, Names]]:
+        """Return the files that may know the symbol by its old module."""
+        own = (self._symbol.module.path, self._target.path)
+        owners = (self._symbol.module.name,)
+        found = []
+        for each in survey(self._work, self._operation.paths, self._name, self._symbol.module.root):
+            near = each.imports_any((self._symbol.qualified,), owners) or each.leads_to(owners)
+            named = any(owner in text for owner in owners for text in each.texts)
+            tree = parse(each.document) if near or named else None
+            if tree is not None and each.module.path not in own:
+                found.append((each, Names(tree, each.module)))
+        return found
 
     def _needed(self) -> tuple[Imported, ...]:
         """Return what the moved code imports; raises `Rejected` when it needs its old module."""
@@ -111,15 +122,11 @@ class _Mover:
     def _shrink_source(
         self,
         needed: tuple[Imported, ...],
-        importers: dict[Module, tuple[Document, cst.Module]],
+        importers: list[tuple[Survey, Names]],
     ) -> bool:
         """Take the definition out; hand the name on where someone reaches it through here."""
         qualified = self._symbol.qualified
-        reached = any(
-            _reaches(Names(tree, module), qualified)
-            for module, (_, tree) in importers.items()
-            if module.path != self._symbol.module.path
-        )
+        reached = any(_reaches(names, qualified) for _, names in importers)
         body = [node for node in self._names.tree.body if node is not self.statement]
         tree = self._names.tree.with_changes(body=body)
         still = _Used()

@@ -6,9 +6,8 @@ import libcst as cst
 
 from domain.errors import Rejected
 from domain.operation import AddParameter, ChangeDefault
-from integrations.builtin.calls import is_call_of, targets_of
+from integrations.builtin.calls import calls_of, is_call_of
 from integrations.builtin.definitions import Definition, Place, expression, place
-from integrations.builtin.modules import module_at
 from integrations.builtin.names import Names, parse
 from integrations.builtin.work import Work
 
@@ -134,17 +133,15 @@ def _equal(parameter: cst.Param | None, *, annotated: bool = False) -> cst.Assig
 
 
 def _pass_argument(operation: AddParameter, work: Work) -> None:
-    targets = targets_of(work, operation.symbol, operation.paths)
-    needle = operation.symbol.replace(":", ".").rpartition(".")[2].encode()
-    root = place(work, operation.symbol).symbol.module.root
-    for path, document in work.tree.with_bytes(operation.paths, needle):
-        tree = parse(document)
+    targets, callers = calls_of(work, operation.symbol, operation.paths)
+    for each in callers:
+        tree = parse(each.document)
         if tree is None:
-            work.note(path, "left alone: it is not Python 3")
+            work.note(each.module.path, "left alone: it is not Python 3")
             continue
-        passer = _Passer(Names(tree, module_at(path, root)), targets, operation)
+        passer = _Passer(Names(tree, each.module), targets, operation)
         changed = passer.names.tree.visit(passer)
-        work.put(path, document, changed.code, passer.count)
+        work.put(each.module.path, each.document, changed.code, passer.count)
 
 
 class _Passer(cst.CSTTransformer):

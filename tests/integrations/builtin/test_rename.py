@@ -73,6 +73,22 @@ def test_follows_what_a_package_hands_on(tmp_path: Path) -> None:
     )
 
 
+def test_follows_what_a_star_hands_on(tmp_path: Path) -> None:
+    files = {
+        "pkg/__init__.py": "from pkg.parts import *\n",
+        "pkg/parts/__init__.py": "from .core import old\n",
+        "pkg/parts/core.py": CORE,
+        "a.py": "import pkg as p\np.old(1)\n",
+    }
+
+    changed = applied(
+        tmp_path, files, op="rename_symbol", symbol="pkg.parts.core.old", new_name="new"
+    )
+
+    assert changed["a.py"] == "import pkg as p\np.new(1)\n"
+    assert "pkg/__init__.py" not in changed
+
+
 def test_leaves_strangers_alone(tmp_path: Path) -> None:
     strangers = {
         "pkg/__init__.py": "",
@@ -228,6 +244,24 @@ def test_renames_a_method_in_its_class_and_heirs(tmp_path: Path) -> None:
         def f(thing):
             return Base.new, Heir.new, Stranger.old, thing.old
     """)
+
+
+def test_follows_a_member_to_heirs_in_other_files(tmp_path: Path) -> None:
+    files = {
+        "pkg/__init__.py": "from .core import Base as Root\n",
+        "pkg/core.py": "class Base:\n    def old(self):\n        return 1\n",
+        "pkg/a.py": "import pkg\n\n\nclass Middle(pkg.Root):\n    pass\n",
+        "b.py": "from pkg.a import Middle\n\n\nclass Last(Middle):\n    def f(self):\n"
+        "        return self.old() + Middle.old(self)\n",
+        "c.py": "class Last:\n    def f(self):\n        return self.old()\n",
+    }
+
+    changed = applied(
+        tmp_path, files, op="rename_symbol", symbol="pkg.core:Base.old", new_name="new"
+    )
+
+    assert set(changed) == {"pkg/core.py", "b.py"}
+    assert "return self.new() + Middle.new(self)" in changed["b.py"]
 
 
 def test_renames_a_global_that_functions_declare(tmp_path: Path) -> None:
