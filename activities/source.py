@@ -234,12 +234,21 @@ class Source:
             base = await self._objects.read(store, start)
             if base is None:
                 base = facts.base_sha
-                await self._objects.swap(store, start, base, None)
+                await self._swap(store, start, base, None)
             head = await self._objects.read(store, branch)
             if head is None:
                 head = base
-                await self._objects.swap(store, branch, head, None)
+                await self._swap(store, branch, head, None)
             return RoundOpened(base_sha=base, head_sha=head, facts=facts.but(base_sha=base))
+
+    async def _swap(self, store: str, ref: str, new: str, old: str | None) -> None:
+        """Swap a ref that only this idea writes; a rival is an earlier try that still runs."""
+        try:
+            await self._objects.swap(store, ref, new, old)
+        except Rejected as error:
+            if error.problem.code != "moved":
+                raise
+            raise Unavailable(str(error), code="moved") from error
 
     @activity.defn
     async def read_head(self, order: ReadHead) -> Head:
@@ -319,7 +328,7 @@ class Source:
             for kind in ("ideas", "rounds", "tasks"):
                 prefix = f"refs/slipway/{kind}/{order.key}/"
                 for ref, sha in await self._objects.refs(order.repository.id, prefix):
-                    await self._objects.swap(order.repository.id, ref, "", sha)
+                    await self._swap(order.repository.id, ref, "", sha)
 
     # The train --------------------------------------------------------------------------
 

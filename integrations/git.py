@@ -82,9 +82,19 @@ class Git:
                 f"the base branch {repository.base!r} does not exist", code="base_not_found"
             )
         await self.import_commit(repository, source, sha)
-        ref = base_ref(repository.base)
-        await self.swap(repository.id, ref, sha, await self.read(repository.id, ref))
+        await self._point_at(repository.id, base_ref(repository.base), sha)
         return sha
+
+    async def _point_at(self, repository_id: str, ref: str, sha: str) -> None:
+        """Let `ref` follow the user's branch; of several imports at once the last one wins."""
+        while True:
+            try:
+                await self.swap(repository_id, ref, sha, await self.read(repository_id, ref))
+            except Rejected as error:
+                if error.problem.code != "moved":
+                    raise
+            else:
+                return
 
     async def import_commit(self, repository: Repository, source: Path, sha: str) -> None:
         """Copy one commit of the user's repository, without its history, into the store."""

@@ -131,6 +131,20 @@ async def test_a_crash_between_the_two_refs_of_a_round_is_mended(work: Bench) ->
     assert (again.base_sha, again.head_sha) == (first.base_sha, first.base_sha)
 
 
+@pytest.mark.parametrize(("code", "expected"), [("moved", Unavailable), ("bad_ref", Rejected)])
+async def test_an_earlier_try_that_still_runs_is_no_refusal(
+    work: Bench, monkeypatch: pytest.MonkeyPatch, code: str, expected: type[Exception]
+) -> None:
+    await work.open()
+
+    async def rival(*_: object) -> None:
+        raise Rejected("somebody was faster", code=code)
+
+    monkeypatch.setattr(work.store, "swap", rival)
+    with pytest.raises(expected):
+        await work.do("discard_idea", DiscardIdea(key="idea", repository=work.repo))
+
+
 async def test_a_round_that_was_never_opened_has_no_head(work: Bench) -> None:
     await work.open()
     with pytest.raises(Rejected) as error:

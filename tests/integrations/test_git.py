@@ -60,6 +60,19 @@ async def test_a_moved_base_is_imported_again(store: Git, tmp_path: Path) -> Non
     assert await store.read(repo.id, base_ref(repo.base)) == second
 
 
+async def test_imports_at_once_do_not_hinder_each_other(store: Git, tmp_path: Path) -> None:
+    work = make(tmp_path / "repo")
+    repo, _ = await store.inspect(str(work), "")
+
+    async def move_and_import(number: int) -> str:
+        commit(work, {"b.txt": f"{number}\n"})
+        return await store.import_base(repo)
+
+    found = await asyncio.gather(*(move_and_import(number) for number in range(6)))
+    assert all([await store.show(repo.id, sha, "b.txt") for sha in found])
+    assert await store.read(repo.id, base_ref(repo.base)) in found
+
+
 async def test_the_id_follows_the_repository_not_the_folder_in_it(
     store: Git, tmp_path: Path
 ) -> None:
