@@ -33,7 +33,7 @@ $(READY):
 		echo "$(PYTHON) cannot make a virtual environment; on Debian: apt install python3-venv" >&2; \
 		exit 1; }
 	@$(PIP) install --require-hashes -r requirements/dev.txt
-	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@PYTHONWARNINGS=ignore $(PIP) install --no-build-isolation --no-deps --editable .
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
