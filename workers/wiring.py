@@ -29,6 +29,7 @@ from integrations.cel import Cel
 from integrations.command_agent import CommandAgent
 from integrations.database import Database
 from integrations.dry_run import DryRun
+from integrations.gates.rooms import Rooms
 from integrations.gates.runner import Gates
 from integrations.git import Git
 from integrations.local_forge import LocalForge
@@ -36,7 +37,7 @@ from integrations.process import Processes
 from integrations.rules import PolicyRules
 from integrations.workspaces import Workspaces
 from workers import keeper
-from workflows.names import AGENTS, DELIVERY, INTEGRATIONS, train_id
+from workflows.names import AGENTS, CHECKS, DELIVERY, INTEGRATIONS, train_id
 
 
 class Hands:
@@ -49,7 +50,7 @@ class Hands:
     async def prepare(cls, settings: Settings, queues: Sequence[str]) -> Self:
         """Return the hands for these queues.
 
-        The database is opened and migrated if they need it; what killed agents left is removed.
+        The database is opened and migrated if they need it; what killed agents and gates left is removed.
 
         Raises `Misconfigured` or `Unavailable` when something that they need is not there.
         """
@@ -59,6 +60,8 @@ class Hands:
             await hands._database.open()
         if AGENTS in queues:
             await hands._workspaces.sweep()
+        if CHECKS in queues:
+            await Rooms(settings.workspaces).sweep()
         return hands
 
     async def close(self) -> None:

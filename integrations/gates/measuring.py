@@ -1,8 +1,6 @@
 """Measuring one gate on one commit: a checkout of its own, one command, its report."""
 
 import asyncio
-import shutil
-import uuid
 from pathlib import Path
 
 from domain.census import is_test
@@ -14,9 +12,9 @@ from integrations.gates import python_checkout, reports
 from integrations.gates.environment import Entered, Environment, Room
 from integrations.gates.environments import enter
 from integrations.gates.ports import Artifacts, Commands, Objects
-from integrations.gates.workshop import inside, remove
+from integrations.gates.rooms import Rooms
+from integrations.gates.workshop import inside
 
-TOOLS = Path(__file__).parent / "inside"
 OUTPUT_SHOWN = 1_500
 MAX_LOG = 8 * 1024 * 1024
 
@@ -25,12 +23,12 @@ class Measuring:
     """Runs gate commands; every run gets its own folder, which is removed afterwards."""
 
     def __init__(
-        self, git: Objects, commands: Commands, artifacts: Artifacts, folder: Path, ruff: str
+        self, git: Objects, commands: Commands, artifacts: Artifacts, rooms: Rooms, ruff: str
     ) -> None:
         self._git = git
         self._commands = commands
         self._artifacts = artifacts
-        self._folder = folder
+        self._rooms = rooms
         self._ruff = str(Path(ruff).resolve())
 
     async def measure(
@@ -42,17 +40,13 @@ class Measuring:
         selected: tuple[str, ...] = (),
     ) -> Measurement:
         """Run a gate's command on a commit; `selected` limits it to these test files."""
-        room = Room(folder=str(self._folder / uuid.uuid4().hex / "room"))
-        try:
-            await asyncio.to_thread(_furnish, room)
+        async with self._rooms.room() as room:
             await self._git.materialise(repository_id, sha, room.tree)
             entered = await asyncio.to_thread(enter, environment, room)
             outcome = await self._run(room, spec, environment, entered, selected)
             measured = await asyncio.to_thread(_read, room, spec, outcome)
             log = await self._artifacts.put(await asyncio.to_thread(_log, room))
             return measured.but(log=log)
-        finally:
-            await asyncio.to_thread(remove, room.path.parent)
 
     async def _run(
         self,
@@ -90,12 +84,6 @@ class Measuring:
             "SLIPWAY_TOOLS": str(room.path / "tools"),
             **({"SLIPWAY_RUFF": self._ruff} if own else {}),
         }
-
-
-def _furnish(room: Room) -> None:
-    for name in ("home", "reports", "witness"):
-        (room.path / name).mkdir(parents=True)
-    shutil.copytree(TOOLS, room.path / "tools", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def _read(room: Room, spec: GateSpec, outcome: CommandOutcome) -> Measurement:

@@ -15,6 +15,7 @@ from integrations.gates.environments import Environments
 from integrations.gates.evidence_cache import EvidenceCache, evidence_key
 from integrations.gates.measuring import Measuring
 from integrations.gates.ports import Artifacts, Commands, Objects, Progress
+from integrations.gates.rooms import Rooms
 from integrations.gates.snapshot import Snapshot, take
 from integrations.gates.workshop import SetupFailed
 
@@ -57,7 +58,7 @@ class Sides:
         self._ruff = ruff
         self._read_config = read_config
         self._environments = Environments(git, processes, cache / "environments", passthrough)
-        self._measuring = Measuring(git, processes, artifacts, workspaces / "gates", ruff)
+        self._measuring = Measuring(git, processes, artifacts, Rooms(workspaces), ruff)
         self._evidence = EvidenceCache(cache / "gates", artifacts)
         self._snapshots: dict[tuple[str, str], Snapshot] = {}
         self._failed: dict[str, tuple[float, str]] = {}
