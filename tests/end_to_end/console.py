@@ -31,6 +31,11 @@ class Answer(NamedTuple):
         """The code of the one error document."""
         return str(self.document["error"]["code"])
 
+    @property
+    def text(self) -> str:
+        """The sentence of the one error document, and what it says to do."""
+        return f"{self.document['error']['message']} {self.document['error']['hint']}"
+
 
 class Slipway:
     """Runs commands against one home; `up` starts its server and workers."""
@@ -162,7 +167,9 @@ def processes_with(token: str) -> list[str]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            words = (
+                (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            )
         except OSError:
             continue
         if token in words and int(folder.name) != os.getpid():
