@@ -50,7 +50,8 @@ class Hands:
     async def prepare(cls, settings: Settings, queues: Sequence[str]) -> Self:
         """Return the hands for these queues.
 
-        The database is opened and migrated if they need it; what killed agents and gates left is removed.
+        The database is opened and migrated if they need it; what killed agents and gates left
+        is removed.
 
         Raises `Misconfigured` or `Unavailable` when something that they need is not there.
         """
