@@ -43,7 +43,8 @@ from domain.phases import merge_facts, merge_subject, plan_facts, question_text,
 from domain.plan import Skeleton, SkeletonTask
 from domain.policy import DecidePhase, Decision, Facts, PolicyOutcome
 from domain.record import Record, digest
-from domain.review import GateResult, GateSet, Verdict
+from domain.repair import repair_findings
+from domain.review import Finding, GateResult, GateSet, Verdict
 from workflows.chronicle import now_ms
 from workflows.dispatch import Dispatch
 from workflows.failures import failure_of
@@ -129,7 +130,7 @@ class DeliverIdea(Steering):
             await self._implement(skeleton, gates)
 
             await self._enter(Stage.REVIEWING)
-            head, change, results = await self._review(opened, gates)
+            head, change, results = await self._review_until_green(opened, skeleton, gates)
             merged = await self._integrate(opened, head, change, gates, results)
             if merged.release is not None:
                 return self._completed(merged)
@@ -286,7 +287,14 @@ class DeliverIdea(Steering):
         if self._draining:
             raise asyncio.CancelledError
 
-    async def _run_task(self, task: SkeletonTask, skeleton: Skeleton, gates: GateSet) -> bool:
+    async def _run_task(
+        self,
+        task: SkeletonTask,
+        skeleton: Skeleton,
+        gates: GateSet,
+        findings: tuple[Finding, ...] = (),
+    ) -> bool:
+        """Run one task to its end; `findings` are what the review wants mended."""
         self._tries[task.id] = self._tries.get(task.id, 0) + 1
         handle = await workflow.start_child_workflow(
             ImplementTask.run,
@@ -301,6 +309,7 @@ class DeliverIdea(Steering):
                 gate_set_ref=gates.ref,
                 max_changed_lines=self._idea.spec.budget.changed_lines or 0,
                 patience=self._patience,
+                findings=findings,
                 try_=self._tries[task.id],
                 paused=self._paused,
             ),
@@ -335,6 +344,41 @@ class DeliverIdea(Steering):
             self._wait("AwaitingInput", "a person", f"retry, skip or cancel: {told}", before[0]),
         )
 
+    async def _review_until_green(
+        self, opened: RoundOpened, skeleton: Skeleton, gates: GateSet
+    ) -> tuple[Head, Change, tuple[GateResult, ...]]:
+        """Review, have repaired what is red, a bounded number of times; then a person decides."""
+        repairs = 0
+        while True:
+            head, change, results = await self._review(opened, gates)
+            failed = tuple(gate for gate in results if gate.verdict is Verdict.FAILED)
+            if not failed:
+                return head, change, results
+            repairs += 1
+            if repairs > self._width.review_rounds or not await self._mended(
+                skeleton, gates, failed
+            ):
+                await self._until_judged_again(failed)
+            await self._enter(Stage.REVIEWING)
+
+    async def _mended(
+        self, skeleton: Skeleton, gates: GateSet, failed: tuple[GateResult, ...]
+    ) -> bool:
+        """Let the agent of the last task, which saw all others, mend what they break together."""
+        await self._enter(Stage.RUNNING, _told(failed))
+        last = skeleton.tasks[-1]
+        return await self._run_task(last, skeleton, gates, repair_findings(failed))
+
+    async def _until_judged_again(self, failed: tuple[GateResult, ...]) -> None:
+        command = f"slipway idea retry {self._idea.key}, or cancel"
+        reason = f"the tasks together fail what each passed alone: {_told(failed)}"
+        await self._until_retried(f"{command}: {reason}")
+
+    async def _until_retried(self, predicate: str) -> None:
+        self._retryable, self._retried = True, False
+        await self._until(lambda: self._retried, self._wait("AwaitingInput", "a person", predicate))
+        self._retryable = False
+
     async def _review(
         self, opened: RoundOpened, gates: GateSet
     ) -> tuple[Head, Change, tuple[GateResult, ...]]:
@@ -351,11 +395,6 @@ class DeliverIdea(Steering):
             **plumbing(self._patience, "measure the whole change"),
         )
         results = await self._judge(opened, head, gates)
-        failed = tuple(gate for gate in results if gate.verdict is Verdict.FAILED)
-        if failed:
-            told = "; ".join(f"{gate.gate}: {gate.reason}" for gate in failed)
-            reason = f"the tasks together fail what each passed alone: {told}"
-            raise Over(Stage.FAILED, FailureClass.GATE_FAILED, reason)
         return head, change, results
 
     async def _read_head(self) -> Head:
@@ -582,17 +621,9 @@ class DeliverIdea(Steering):
             reason = f"{question.approval} was denied"
             raise Over(Stage.REJECTED, FailureClass.POLICY_DENIED, reason)
         if state == "expired":
-            await self._until_asked_again(question)
+            command = f"slipway idea retry {self._idea.key}"
+            await self._until_retried(f"{question.approval} expired; {command}")
         return state == "approved"
-
-    async def _until_asked_again(self, question: Question) -> None:
-        self._expired, self._asked_again = True, False
-        command = f"slipway idea retry {self._idea.key}"
-        await self._until(
-            lambda: self._asked_again,
-            self._wait("AwaitingInput", "a person", f"{question.approval} expired; {command}"),
-        )
-        self._expired = False
 
     # The end ----------------------------------------------------------------------------
 
@@ -648,3 +679,7 @@ class DeliverIdea(Steering):
     @property
     def _round(self) -> int:
         return self._desk.board.round
+
+
+def _told(failed: tuple[GateResult, ...]) -> str:
+    return "; ".join(f"{gate.gate}: {gate.reason}" for gate in failed)

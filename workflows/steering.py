@@ -48,8 +48,8 @@ class Steering:
         self._paused = False
         self._draining = False
         self._revised = False
-        self._asked_again = False
-        self._expired = False
+        self._retried = False
+        self._retryable = False
         self._cancel: Steer | None = None
         self._story: asyncio.Task[Outcome] | None = None
         self._answers: dict[str, str] = {}
@@ -200,11 +200,11 @@ class Steering:
 
     @workflow.update
     async def retry_task(self, steer: Steer) -> str:
-        """Let a failed task start again; without a task: ask an expired question again."""
+        """Let a failed task start again; without a task: ask or judge again what waits for it."""
         await self._desk.tell(_steered("retry", steer), actor=steer.actor)
         if not steer.task:
-            self._asked_again = True
-            return "the question is asked again"
+            self._retried = True
+            return "it is tried again"
         if self._dispatch is not None:
             self._dispatch.retry(steer.task)
         self._desk.move_task(steer.task, TaskState.PENDING)
@@ -215,8 +215,10 @@ class Steering:
         self._refuse_if_over()
         if steer.task:
             self._refuse_unless_failed(steer.task)
-        elif not self._expired:
-            raise Rejected("no question has expired; name the task to retry", code="no_task")
+        elif not self._retryable:
+            raise Rejected(
+                "nothing waits to be tried again; name the task to retry", code="no_task"
+            )
 
     @workflow.update
     async def skip_task(self, steer: Steer) -> str:

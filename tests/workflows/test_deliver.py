@@ -50,14 +50,15 @@ def start(temporal) -> Callable[..., Awaitable[WorkflowHandle[DeliverIdea, Deliv
 
 
 @asynccontextmanager
-async def serving(temporal, world: World) -> AsyncIterator[None]:
-    """Serve all queues with the twins."""
+async def serving(temporal, world: World, cached_workflows: int = 1_000) -> AsyncIterator[None]:
+    """Serve all queues with the twins; without a cache each workflow task is a full replay."""
     workers = [
         Worker(
             temporal.client,
             task_queue=queue,
             workflows=[DeliverIdea, ImplementTask] if queue == "delivery" else [],
             activities=[] if queue == "delivery" else world.activities(),
+            max_cached_workflows=cached_workflows,
         )
         for queue in QUEUES
     ]
@@ -125,6 +126,45 @@ async def test_waits_for_a_person_when_repairs_are_used_up(temporal, start):
     assert told == "one starts again"
     assert Stage.COMPLETED is end.outcome.stage
     assert [fact.actor for fact in world.told("steered")] == ["bob"]
+
+
+async def test_has_repaired_what_the_tasks_break_together(temporal, start):
+    world = World()
+    world.gates["tests"] = [
+        gate_result("tests"),
+        gate_result("tests", Verdict.FAILED, "red together"),
+    ]
+    async with serving(temporal, world):
+        end = await (await start(idea())).result()
+
+    assert Stage.COMPLETED is end.outcome.stage
+    assert [[finding.text for finding in order.findings] for order in world.worked] == [
+        [],
+        ["red together"],
+    ]
+
+
+async def test_waits_for_a_person_when_the_tasks_together_stay_red(temporal, start):
+    world = World()
+    red = gate_result("tests", Verdict.FAILED, "red together")
+    world.gates["tests"] = [gate_result("tests"), red]
+    async with serving(temporal, world):
+        handle = await start(idea(), width=Width(review_rounds=0))
+        board = await until(handle, waits_for("AwaitingInput"))
+        told = await handle.execute_update(DeliverIdea.retry_task, Steer(actor="bob"))
+        end = await handle.result()
+
+    assert "red together" in board.waits[0].predicate
+    assert told == "it is tried again"
+    assert Stage.COMPLETED is end.outcome.stage
+
+
+async def test_needs_no_cache_of_workflows(temporal, start):
+    world = World(skeleton(*(SkeletonTask(id=f"t{n}", title=f"Task {n}") for n in range(3))))
+    async with serving(temporal, world, cached_workflows=0):
+        end = await (await start(idea())).result()
+
+    assert Stage.COMPLETED is end.outcome.stage
 
 
 async def test_skips_a_failed_task_and_what_needs_it(temporal, start):
