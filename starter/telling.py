@@ -34,7 +34,10 @@ def console(*, stderr: bool = False) -> "Console":
 
 def show(*parts: "RenderableType") -> None:
     """Print for people, on stdout, each part on lines of its own."""
-    console().print(*parts, sep="\n")
+    terminal = console()
+    for part in parts:
+        # Addresses and commands in plain lines must stay whole, to be opened and copied.
+        terminal.print(part, soft_wrap=isinstance(part, str))
 
 
 def note(line: str) -> None:

@@ -75,10 +75,6 @@ class Up:
         finally:
             await self._end()
 
-    def stop(self) -> None:
-        """Ask it to end, as a signal would."""
-        self._stop.set()
-
     async def _unless_stopped(self, work: Work) -> None:
         """Do the work until it is done, fails, or we are asked to stop."""
         await _first_of(work, _until(self._stop))
