@@ -3,7 +3,7 @@
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from statistics import median
 
@@ -13,14 +13,14 @@ from temporalio.client import Client, WorkflowHandle
 from bench.ground import Ground, Load, ground
 from bench.row import Row, interval, percentile_95
 from bench.service import Home, home, kill, order_of, up
-from domain.delivery import StartDelivery, Stage
+from domain.delivery import Stage, StartDelivery, TaskState
 from starter.server import connect
 from starter.worker_pool import WORKERS
 from workflows.deliver import DeliverIdea, DeliveryEnd
 from workflows.names import task_id
 from workflows.plugin import slipway_plugin
 
-TASKS = 8
+TASKS, SOME = 8, 2
 LATE, AGAIN = 5.0, 1.5  # seconds
 Handle = WorkflowHandle[DeliverIdea, DeliveryEnd]
 
@@ -62,23 +62,27 @@ class Workers:
     def __init__(self, server: Ground, place: Home) -> None:
         address = server.ours.service_client.config.target_host
         self._env = place.environment(TEMPORAL_ADDRESS=address, PYTHONUNBUFFERED="1")
+        self._log = place.folder / "workers.log"
         self._running: list[asyncio.subprocess.Process] = []
 
     async def start(self) -> None:
-        """Start them; their output goes nowhere."""
+        """Start them; what they say goes to a log."""
         for queues in WORKERS:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "workers", *queues, env=self._env,
-                stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
+            with self._log.open("ab") as log:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-m", "workers", *queues, env=self._env, stdout=log, stderr=log
+                )
             self._running.append(process)
 
     async def kill(self) -> None:
-        """Kill all of them at once."""
-        for process in self._running:
+        """Kill all of them at once; raise `AssertionError` when one has ended by itself."""
+        running, self._running = self._running, []
+        living = [process for process in running if process.returncode is None]
+        for process in living:
             process.kill()
-        await asyncio.gather(*(process.wait() for process in self._running))
-        self._running = []
+        await asyncio.gather(*(process.wait() for process in living))
+        if len(living) < len(running):
+            raise AssertionError(f"a worker ended: {self._log.read_text()[-2_000:]}")
 
 
 @asynccontextmanager
@@ -98,21 +102,19 @@ async def _lateness(server: Ground, place: Home, load: Load) -> list[float]:
         late = []
         for _ in range(load.times(20, 3)):
             plain = await _timed(server.ours, place)
-            killed = await _timed(server.ours, place, plain / 2, workers)
+            killed = await _timed(server.ours, place, workers)
             late.append(killed - plain)
     return late
 
 
-async def _timed(
-    client: Client, place: Home, kill_after: float = 0, workers: Workers | None = None
-) -> float:
-    """Deliver an idea; return its seconds from start to end."""
+async def _timed(client: Client, place: Home, workers: Workers | None = None) -> float:
+    """Deliver an idea, with a kill of the workers if given; return its seconds."""
     order = await order_of(place, TASKS)
     began = time.time()
     handle = await _start(client, order)
     killed = 0.0
     if workers:
-        await asyncio.sleep(kill_after)
+        await _half_way(handle)
         killed = time.time()
         await workers.kill()
         await workers.start()
@@ -128,41 +130,23 @@ async def _timed(
 async def _restarts(place: Home, load: Load) -> list[float]:
     """Return how many seconds after each kill the first task that had run ran again."""
     client = await connect(place.state.server.address, seconds=10, plugins=[slipway_plugin()])
-    warm = await order_of(place, TASKS)
-    began = time.time()
-    await _ended(await _start(client, warm))
-    half = (time.time() - began) / 2
-    return [await _restart(client, place, half) for _ in range(load.times(20, 3))]
+    await _ended(await _start(client, await order_of(place, TASKS)))
+    return [await _restart(client, place) for _ in range(load.times(20, 3))]
 
 
-async def _restart(client: Client, place: Home, kill_after: float) -> float:
+async def _restart(client: Client, place: Home) -> float:
     order = await order_of(place, TASKS)
     handle = await _start(client, order)
-    await asyncio.sleep(kill_after)
-    await _until(lambda: _some_work(client, order))
+    await _half_way(handle)
     workers = place.state.workers
     killed = time.time()
     for worker in workers:
         kill(worker.pid)
     await _ended(handle)
     again = [started for started in await _runs(client, order, killed) if started > killed]
+    if not again:
+        raise AssertionError("the kill has interrupted no task")
     return min(again) - killed
-
-
-async def _some_work(client: Client, order: StartDelivery) -> bool:
-    """Whether an agent works right now."""
-    for task in _ids(order):
-        described = await client.get_workflow_handle(task).describe()
-        for pending in described.raw_description.pending_activities:
-            if pending.activity_type.name == "implement_task" and pending.state == 2:  # started
-                return True
-    return False
-
-
-async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
-        while not await condition():
-            await asyncio.sleep(0.02)
 
 
 # Both -------------------------------------------------------------------------------------
@@ -172,6 +156,16 @@ async def _start(client: Client, order: StartDelivery) -> Handle:
     return await client.start_workflow(
         DeliverIdea.run, order, id=f"idea/{order.idea.key}", task_queue="delivery"
     )
+
+
+async def _half_way(handle: Handle) -> None:
+    """Wait until some tasks are finished, while others run and wait."""
+    async with asyncio.timeout(120):
+        while True:
+            board = await handle.query(DeliverIdea.board)
+            if sum(task.state is TaskState.MERGED for task in board.tasks) >= SOME:
+                return
+            await asyncio.sleep(0.02)
 
 
 async def _ended(handle: Handle) -> None:
@@ -206,8 +200,7 @@ async def _runs(client: Client, order: StartDelivery, killed: float) -> list[flo
         for event in history.events:
             started = event.activity_task_started_event_attributes
             if started.scheduled_event_id == scheduled[0] and started.attempt > 1:
-                at = event.event_time.ToMicroseconds() / 1e6
                 if not killed:
                     raise AssertionError(f"{task} ran {started.attempt} times without a kill")
-                again.append(at)
+                again.append(event.event_time.ToMicroseconds() / 1e6)
     return again
