@@ -33,6 +33,7 @@ COMPOSE = read_compose()
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = (*QUEUES, "init")
 ONCE = ("init", "temporal-schema")
+REPOSITORY = "/repositories/1/parcels.git"
 TOOLS = (("docker-compose",), ("docker", "compose"))
 
 
@@ -176,7 +177,6 @@ class Stack(NamedTuple):
     unhealthy_before: bool
     registered: dict[str, Any]
     record: dict[str, Any]
-    repository: Path
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ async def stack(
     host = Host(folder, installed, addresses)
     registered = await _document(host, "init", *SERVICES["init"]["command"], "--json")
     before = await host.healthy(INTEGRATIONS)
-    repository = make_repository(host.folder(INTEGRATIONS, "/repositories"))
+    make_repository(host.folder(INTEGRATIONS, "/repositories"))
     workers: dict[str, asyncio.subprocess.Process] = {}
     try:
         for queue in QUEUES:
@@ -222,11 +222,11 @@ async def stack(
         for queue in QUEUES:
             await until(partial(host.seen_alive, queue, workers[queue]), 60)
         record = await _document(
-            host, INTEGRATIONS, "slipway", "idea", "start", str(IDEA), "--repo",
-            "/repositories/1/parcels.git", "--wait", "--json",
+            host, INTEGRATIONS, "slipway", "idea", "start", str(IDEA), "--repo", REPOSITORY,
+            "--wait", "--json",
         )  # fmt: skip
         url = host.environment(INTEGRATIONS)["SLIPWAY_DATABASE_URL"]
-        yield Stack(host, workers, url, before, registered, record, repository)
+        yield Stack(host, workers, url, before, registered, record)
     finally:
         for worker in workers.values():
             if worker.returncode is None:
@@ -260,10 +260,10 @@ async def test_init_makes_the_namespace_with_every_search_attribute(
 @pytest.mark.server
 @pytest.mark.slow
 async def test_an_idea_is_completed_by_one_process_for_each_queue(stack: Stack):
-    _, tags, _ = await stack.host.run(INTEGRATIONS, "git", "-C", str(stack.repository), "tag")
+    _, tags, _ = await stack.host.run(INTEGRATIONS, "git", "-C", REPOSITORY, "tag")
 
     assert stack.record["state"] == "Completed"
-    assert tags.stdout.split() == ["v1.2.0", "v1.3.0"]
+    assert tags.split() == ["v1.2.0", "v1.3.0"]
     assert all(worker.returncode is None for worker in stack.workers.values())
 
 
