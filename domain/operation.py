@@ -1,5 +1,6 @@
 """The operations of the deterministic builtin agent, as data."""
 
+import keyword
 import re
 from typing import Annotated, Literal
 
@@ -21,7 +22,18 @@ def _inside(path: str) -> str:
 
 
 TreePath = Annotated[str, Field(max_length=1_000), AfterValidator(_inside)]
-Identifier = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+
+
+def _free(name: str) -> str:
+    """Return `name` if Python does not keep it for itself."""
+    if keyword.iskeyword(name):
+        raise ValueError(f"{name} is a keyword of Python")
+    return name
+
+
+Identifier = Annotated[
+    str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200), AfterValidator(_free)
+]
 Dotted = Annotated[
     str,
     Field(

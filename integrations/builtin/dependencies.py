@@ -4,6 +4,7 @@ import json
 import re
 
 from domain.errors import Rejected
+from domain.globs import matches
 from domain.operation import DependencyBump
 from integrations.builtin.work import Work
 
@@ -22,18 +23,14 @@ SECTIONS = ("dependencies", "devDependencies", "peerDependencies", "optionalDepe
 def dependency_bump(operation: DependencyBump, work: Work) -> None:
     """Edit the manifests; raises `Rejected` when none of them names the dependency."""
     named = False
-    for globs, change in (
-        (PYTHON_FILES, _in_python), (NODE_FILES, _in_node), (GO_FILES, _in_go),
-    ):  # fmt: skip
-        for path in work.tree.editable(globs):
-            if path not in work.tree.editable(operation.paths):
-                continue
-            document = work.tree.document(path)
-            if document is None:
-                continue
-            text, places = change(document.text, operation, path)
-            named = named or places > 0
-            work.put(path, document, text, places)
+    for path in work.tree.editable(operation.paths):
+        change = next((change for globs, change in KINDS if matches(path, globs)), None)
+        document = work.tree.document(path) if change else None
+        if change is None or document is None:
+            continue
+        text, places = change(document.text, operation, path)
+        named = named or places > 0
+        work.put(path, document, text, places)
     if not named:
         raise Rejected(
             f"no manifest under the task's paths names {operation.name}",
@@ -144,3 +141,6 @@ def _specifier(old: str, version: str) -> str:
     if kept in ("<", "<=", "!=", ">"):
         return f">={version}"
     return f"{kept}{version}"
+
+
+KINDS = ((PYTHON_FILES, _in_python), (NODE_FILES, _in_node), (GO_FILES, _in_go))

@@ -46,13 +46,18 @@ def _pyproject(tree: Tree) -> str:
         data: dict[str, Any] = tomllib.loads(_text(tree, "pyproject.toml"))
     except tomllib.TOMLDecodeError:
         return ""
-    said = data.get("project", {}).get("requires-python", "")
-    if not said:
-        poetry = data.get("tool", {}).get("poetry", {})
-        said = poetry.get("dependencies", {}).get("python", "")
-    if not said:
-        said = data.get("tool", {}).get("flit", {}).get("metadata", {}).get("requires-python", "")
-    return said if isinstance(said, str) else ""
+    return (
+        _value(data, "project", "requires-python")
+        or _value(data, "tool", "poetry", "dependencies", "python")
+        or _value(data, "tool", "flit", "metadata", "requires-python")
+    )
+
+
+def _value(data: Any, *names: str) -> str:
+    """Return the text below these names; empty when there is none."""
+    for name in names:
+        data = data.get(name) if isinstance(data, dict) else None
+    return data if isinstance(data, str) else ""
 
 
 def _setup_cfg(tree: Tree) -> str:

@@ -130,9 +130,9 @@ def _configured(data: bytes | None, tables: tuple[str, ...]) -> int:
         settings: dict[str, Any] = tomllib.loads((data or b"").decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError):
         return 0
-    if not tables:
-        length = settings.get("line-length", 0)
-    else:
-        tool = settings.get("tool", {})
-        length = tool.get("ruff", {}).get("line-length") or tool.get("black", {}).get("line-length")
+    tool = settings.get("tool") if tables else {"ruff": settings}
+    tool = tool if isinstance(tool, dict) else {}
+    named = (tool.get(name) for name in ("ruff", "black"))
+    lengths = (table.get("line-length") for table in named if isinstance(table, dict))
+    length = next((length for length in lengths if length), 0)
     return length if isinstance(length, int) and re.fullmatch(r"\d{1,3}", str(length)) else 0

@@ -162,15 +162,25 @@ def is_generated(data: bytes) -> bool:
 
 
 def _walk(root: Path, below: str) -> Iterator[str]:
-    """Yield regular files; folders that are repositories or environments are not entered."""
+    """Yield regular files; environments are not entered, names that are no text left out."""
     with os.scandir(root / below) as entries:
         for entry in entries:
+            if not _is_text(entry.name):
+                continue
             path = f"{below}/{entry.name}" if below else entry.name
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in UNSEEN and not entry.name.endswith(".egg-info"):
                     yield from _walk(root, path)
             elif entry.is_file(follow_symlinks=False):
                 yield path
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _passes_link(root: Path, path: str) -> bool:

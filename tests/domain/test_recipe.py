@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from domain.errors import Refused
 from domain.expansion import expand
 from domain.matching import match
-from domain.operation import AddFile, GenerateTests
+from domain.operation import AddFile, GenerateTests, RenameSymbol
 from domain.partition import cover
 from domain.plan import Dependency
 from domain.recipe import Recipe, values_of
@@ -307,3 +307,8 @@ def test_refuses_other_sentences(criteria: Any) -> None:
 def test_a_path_stays_in_the_tree(path: str) -> None:
     with pytest.raises(ValidationError):
         AddFile(path=path, text="x")
+
+
+def test_a_keyword_is_no_name() -> None:
+    with pytest.raises(ValidationError, match="class is a keyword"):
+        RenameSymbol(symbol="a.b", new_name="class")

@@ -1,7 +1,9 @@
 """Rename by scope: definition, imports, uses; strangers of the same name stay."""
 
+import shutil
 from pathlib import Path
 
+import domain
 from tests.integrations.builtin.workspace import applied, order, read, refused, text, write
 
 CORE = """
@@ -302,3 +304,74 @@ def test_keeps_line_endings_byte_order_mark_and_encoding(tmp_path: Path) -> None
 
     assert (tmp_path / "crlf.py").read_bytes() == crlf.replace(b"old", b"new")
     assert (tmp_path / "latin.py").read_bytes() == latin.replace(b"old", b"new")
+
+
+def test_renames_every_way_to_bind_a_name(tmp_path: Path) -> None:
+    files = {
+        "pkg/__init__.py": "",
+        "pkg/core.py": """
+            from typing import overload
+
+            old: int = 1
+            old += 1
+            for old in range(3):
+                pass
+            with open("x") as old:
+                pass
+            if (old := 3) > 2:
+                del old
+            try:
+                pass
+            except OSError as old:
+                pass
+
+
+            @overload
+            def old(x: int) -> int: ...
+            @overload
+            def old(x: str) -> str: ...
+            def old(x):
+                return [old for old in x] + [lambda old: old, {"old": old}, f(old=old)]
+
+
+            match old:
+                case {"a": other}:
+                    print(old)
+        """,
+        "a.py": """
+            try:
+                from pkg.core import old
+            except ImportError:
+                old = None
+
+            print(old)
+        """,
+    }
+
+    changed = rename(tmp_path, files)
+
+    inner = '[old for old in x] + [lambda old: old, {"old": new}, f(old=new)]'
+    expected = text(files["pkg/core.py"]).replace("old", "new")
+    start = expected.index("[new for")
+    expected = expected[:start] + inner + expected[expected.index("\n", start) :]
+    assert changed["pkg/core.py"] == expected
+    assert changed["a.py"] == text(files["a.py"]).replace("old", "new")
+
+
+def test_renaming_back_gives_the_same_bytes(tmp_path: Path) -> None:
+    """Our own source, where the name is imported in many ways, is the example."""
+    project = Path(domain.__file__).parent.parent
+    for room in ("domain", "activities", "integrations"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(project / room, tmp_path / room, ignore=ignored)
+    before = read(tmp_path)
+    there = {"op": "rename_symbol", "symbol": "domain.globs.matches", "new_name": "covers_path"}
+    back = {"op": "rename_symbol", "symbol": "domain.globs.covers_path", "new_name": "matches"}
+
+    result = order(tmp_path, there)
+    between = read(tmp_path)
+    order(tmp_path, back)
+
+    assert len(result.edits) >= 5
+    assert "def covers_path(" in between["domain/globs.py"]
+    assert read(tmp_path) == before
