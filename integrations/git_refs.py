@@ -61,6 +61,12 @@ async def swap_ref(
         raise _not_moved(git_dir, ref, old, now)
 
 
+async def settle(journal: Path) -> None:
+    """Clear what a write that died half-way has left, although it is found done."""
+    async with exclusive(journal) as lock:
+        _clear_own_locks(lock)
+
+
 @asynccontextmanager
 async def exclusive(path: Path) -> AsyncIterator[int]:
     """Hold an exclusive lock on the file `path`; yields its descriptor, to be inherited."""

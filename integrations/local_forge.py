@@ -9,7 +9,7 @@ from domain.repository import Repository, RepositoryFacts
 from integrations import git_import
 from integrations.git import Git
 from integrations.git_command import check_ref, check_sha
-from integrations.git_refs import read_ref, swap_ref
+from integrations.git_refs import read_ref, settle, swap_ref
 
 OPERATION = "Slipway-Operation: "
 
@@ -54,6 +54,7 @@ class LocalForge:
         there = await read_ref(self._git.command, git_dir, place.ref)
         done = await self._find(place, there, order)
         if done is not None and done.tree == order.tree:
+            await settle(self._journal(order))
             return done
         now = await read_ref(self._git.command, git_dir, order.repository.base)
         if now != order.base_sha:
@@ -69,7 +70,7 @@ class LocalForge:
         try:
             await swap_ref(
                 self._git.command, place.git_dir, place.ref, order.sha, there,
-                self._git.journal(order.repository.id, "user"), durable=True,
+                self._journal(order), durable=True,
             )  # fmt: skip
         except Rejected as error:
             if error.problem.code != "moved":
@@ -135,6 +136,7 @@ class LocalForge:
         git_dir = await self._git_dir(order.repository)
         before = await self._tagged_before(git_dir, order)
         if before:
+            await settle(self._journal(order))
             return before
         ref = check_ref(f"refs/tags/{order.name}")
         if await read_ref(self._git.command, git_dir, ref) is not None:
@@ -151,7 +153,7 @@ class LocalForge:
         try:
             await swap_ref(
                 self._git.command, git_dir, ref, oid.decode().strip(), None,
-                self._git.journal(order.repository.id, "user"), durable=True,
+                self._journal(order), durable=True,
             )  # fmt: skip
         except Rejected as error:
             if error.problem.code != "moved":
@@ -170,6 +172,9 @@ class LocalForge:
             if f"{OPERATION}{order.op}" in message.splitlines():
                 return name
         return ""
+
+    def _journal(self, order: ReadChange | TagOrder) -> Path:
+        return self._git.journal(order.repository.id, "user")
 
     async def _git_dir(self, repository: Repository) -> Path:
         return await git_import.find_git_dir(self._git.command, repository.location)

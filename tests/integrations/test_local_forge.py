@@ -1,5 +1,6 @@
 """Delivering into the user's repository: once, by compare and swap, never into a work tree."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,24 @@ async def test_merging_again_finds_the_first_merge_even_below_later_commits(bare
     assert git(bare.location, "rev-list", "--count", "main") == "3"
     assert await bare.forge.read_change(order) == again
     assert await bare.forge.read_change(order.but(op="none/1/merge")) is None
+
+
+async def test_what_a_killed_write_has_left_goes_even_when_the_write_is_found_done(
+    bare: Bench,
+) -> None:
+    order = await bare.order()
+    await bare.forge.merge(order)
+    tag = bare.tag(order, "v1.0.0")
+    await bare.forge.tag(tag)
+    journal = bare.store.journal(bare.repo.id, "user")
+    lock = bare.location / "HEAD.lock"
+    note = json.dumps({"pid": 1, "new": order.sha, "locks": [str(lock)]})
+    for again in (bare.forge.merge(order), bare.forge.tag(tag)):
+        journal.write_text(note)
+        lock.touch()
+        await again
+        assert not lock.exists()
+        assert journal.read_text() == ""
 
 
 async def test_a_moved_base_is_told_and_nothing_is_written(work: Bench) -> None:
