@@ -1,44 +1,25 @@
 """The commands `slipway idea ...`: start, look, steer, answer."""
 
-from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from starter.codes import Exit
-from starter.options import Json
+from starter.options import Json, Key
+from starter.reading import read
+from starter.steering_commands import add_to
 from starter.telling import emit, note, show
 
 if TYPE_CHECKING:
-    from config.settings import Settings
     from domain.record_view import IdeaRecord
-    from starter.client import Verb
     from starter.intake import Wanted
-    from starter.reads import Reads
 
 T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, help="Start ideas, look at them, steer them.")
 
 
-def _keys(incomplete: str) -> list[str]:
-    """Complete the key of an idea."""
-    from starter.place import settings
-
-    async def keys(chosen: "Settings", reads: "Reads") -> list[str]:
-        return [line.key for line in await reads.list_ideas(limit=200)]
-
-    return [key for key in _run(_reading(settings(), keys)) if key.startswith(incomplete)]
-
-
-Key = Annotated[
-    str,
-    typer.Argument(
-        metavar="KEY", help="The idea's key, or the beginning of it.", autocompletion=_keys
-    ),
-]
-Reason = Annotated[str, typer.Option("--reason", "-r", help="Why; goes on record.")]
 Wait = Annotated[
     bool, typer.Option("--wait", help="Follow it until it ends or first waits for a person.")
 ]
@@ -47,30 +28,10 @@ Through = Annotated[
 ]
 
 
-def _run(work: Coroutine[Any, Any, T]) -> T:
-    import asyncio
-
-    return asyncio.run(work)
-
-
-async def _reading(chosen: "Settings", work: Callable[["Settings", "Reads"], Awaitable[T]]) -> T:
-    from starter.lookup import open_reads
-
-    async with open_reads(chosen) as reads:
-        return await work(chosen, reads)
-
-
-def _read(work: Callable[["Settings", "Reads"], Awaitable[T]]) -> T:
-    """Read records of this home."""
-    from starter.place import settings
-
-    return _run(_reading(settings(), work))
-
-
 def _record(key: str) -> "IdeaRecord":
     from starter.lookup import record_of
 
-    return _read(lambda chosen, reads: record_of(chosen, reads, key))
+    return read(lambda chosen, reads: record_of(chosen, reads, key))
 
 
 @app.command(rich_help_panel="Begin")
@@ -151,7 +112,7 @@ def _start(wanted: "Wanted", *, again: bool, follow: bool, through: bool, json: 
     from starter.starting import begin
 
     idea = take(wanted).idea
-    begun = _read(lambda chosen, reads: begin(chosen, reads, idea, again=again))
+    begun = read(lambda chosen, reads: begin(chosen, reads, idea, again=again))
     if follow:
         note(f"{begun.key}: {'started' if begun.started else 'was started before'}")
         return _follow(begun.key, through=through, json=json, started=begun.started)
@@ -175,7 +136,7 @@ def _follow(key: str, *, through: bool, json: bool, started: bool | None = None)
 
     ends = at_end if through else at_first_wait
     try:
-        record = _read(lambda chosen, reads: follow(chosen, reads, key, view(), ends))
+        record = read(lambda chosen, reads: follow(chosen, reads, key, view(), ends))
     except KeyboardInterrupt:
         return _interrupted(key, json=json)
     if json:
@@ -185,7 +146,7 @@ def _follow(key: str, *, through: bool, json: bool, started: bool | None = None)
         from starter.lookup import plan_of
         from starter.render import plan_board
 
-        show(plan_board(_read(lambda _, reads: plan_of(reads, key))), details(record))
+        show(plan_board(read(lambda _, reads: plan_of(reads, key))), details(record))
     else:
         show(board(record), details(record))
     return exit_code(record)
@@ -210,10 +171,10 @@ def watch(key: Key, json: Json = False) -> int:
     from starter.lookup import exit_code, full_key
     from starter.render import board, details
 
-    found = _read(lambda _, reads: full_key(reads, key))
+    found = read(lambda _, reads: full_key(reads, key))
     shown = Documents() if json else view()
     try:
-        record = _read(lambda chosen, reads: follow(chosen, reads, found, shown, at_end))
+        record = read(lambda chosen, reads: follow(chosen, reads, found, shown, at_end))
     except KeyboardInterrupt:
         if not json:
             note(f"{found} goes on; `slipway idea watch {found}` comes back to it")
@@ -234,7 +195,7 @@ def list_(
     """List ideas, newest first."""
     from starter.lookup import ideas
 
-    lines = _read(lambda _, reads: ideas(reads, active, tuple(state or ()), text, limit))
+    lines = read(lambda _, reads: ideas(reads, active, tuple(state or ()), text, limit))
     if json:
         emit({"ideas": [line.model_dump(mode="json") for line in lines]})
     else:
@@ -286,7 +247,7 @@ def plan(key: Key, json: Json = False) -> int:
     """Show an idea's plan: graph, coverage, risks and reasons."""
     from starter.lookup import plan_of
 
-    found = _read(lambda _, reads: plan_of(reads, key))
+    found = read(lambda _, reads: plan_of(reads, key))
     if json:
         emit(found)
     else:
@@ -301,7 +262,7 @@ def evidence(key: Key, json: Json = False) -> int:
     """Show what proves an idea's outcome: gates, approvals, effects with their read-backs."""
     from starter.lookup import evidence_of
 
-    found = _read(lambda _, reads: evidence_of(reads, key))
+    found = read(lambda _, reads: evidence_of(reads, key))
     if json:
         emit(found)
     else:
@@ -321,7 +282,7 @@ def logs(
     """Print agents' transcripts and gates' logs; with --json one document per log and line."""
     from starter.lookup import logs_of
 
-    for log, text in _read(lambda _, reads: logs_of(reads, key, task, name)):
+    for log, text in read(lambda _, reads: logs_of(reads, key, task, name)):
         if json:
             emit({**log.model_dump(mode="json"), "text": text})
         else:
@@ -331,127 +292,4 @@ def logs(
     return Exit.DONE
 
 
-@app.command(rich_help_panel="Answer")
-def answer(
-    key: Key,
-    question: Annotated[str, typer.Argument(help="Id of the question; `explain` shows it.")],
-    text: Annotated[str, typer.Argument(help="The answer; default: read from stdin.")] = "",
-    json: Json = False,
-) -> int:
-    """Answer what the planner or an agent asked."""
-    import sys
-
-    from starter.steering import answer as send
-
-    said = text or sys.stdin.read().strip()
-    return _tell(lambda chosen: send(chosen, key, question, said), json=json)
-
-
-@app.command(rich_help_panel="Answer")
-def revise(
-    key: Key,
-    file: Annotated[Path, typer.Argument(help="The new specification.")],
-    reason: Reason = "",
-    json: Json = False,
-) -> int:
-    """Give an idea that waits for refinement a new specification."""
-    from starter.steering import revise as send
-
-    return _tell(lambda chosen: send(chosen, key, str(file), reason), json=json)
-
-
-Approval = Annotated[str, typer.Argument(help="Which approval; default: the only open one.")]
-
-
-@app.command(rich_help_panel="Answer")
-def approve(key: Key, approval: Approval = "", reason: Reason = "", json: Json = False) -> int:
-    """Approve what policy asks for."""
-    return _vote(key, approval, "approve", reason, json=json)
-
-
-@app.command(rich_help_panel="Answer")
-def deny(key: Key, approval: Approval = "", reason: Reason = "", json: Json = False) -> int:
-    """Deny what policy asks for; the round ends."""
-    return _vote(key, approval, "deny", reason, json=json)
-
-
-def _vote(key: str, approval: str, decision: str, reason: str, *, json: bool) -> int:
-    from starter.place import settings
-    from starter.steering import vote
-
-    voted = _run(vote(settings(), key, approval, decision, reason))
-    if json:
-        emit({"key": voted.key, **voted.answered.model_dump(mode="json")})
-    else:
-        show(voted.question.text)
-        show(f"{voted.answered.approval} is {voted.answered.state}: {voted.answered.message}")
-    return Exit.DONE
-
-
-@app.command(rich_help_panel="Steer")
-def pause(key: Key, reason: Reason = "", json: Json = False) -> int:
-    """Stop an idea before its next step."""
-    return _steer(key, "pause", reason, json=json)
-
-
-@app.command(rich_help_panel="Steer")
-def resume(key: Key, reason: Reason = "", json: Json = False) -> int:
-    """Let a paused idea go on."""
-    return _steer(key, "resume", reason, json=json)
-
-
-@app.command(rich_help_panel="Steer")
-def cancel(
-    key: Key,
-    drain: Annotated[bool, typer.Option("--drain", help="Let running tasks finish.")] = False,
-    reason: Reason = "",
-    json: Json = False,
-) -> int:
-    """End an idea: everything stops, workspaces and branches are removed."""
-    return _steer(key, "cancel_idea", reason, mode="drain" if drain else "now", json=json)
-
-
-@app.command(rich_help_panel="Steer")
-def retry(
-    key: Key,
-    task: Annotated[str, typer.Argument(help="The failed task; none: an expired question.")] = "",
-    reason: Reason = "",
-    json: Json = False,
-) -> int:
-    """Let a failed task start again, or ask an expired question again."""
-    return _steer(key, "retry_task", reason, task=task, json=json)
-
-
-@app.command(rich_help_panel="Steer")
-def skip(
-    key: Key,
-    task: Annotated[str, typer.Argument(help="The failed task.")],
-    reason: Reason = "",
-    json: Json = False,
-) -> int:
-    """Give up a failed task and all that need it."""
-    return _steer(key, "skip_task", reason, task=task, json=json)
-
-
-def _steer(
-    key: str, verb: "Verb", reason: str, *, json: bool, task: str = "", mode: str = "now"
-) -> int:
-    from domain.delivery import Steer
-    from starter.intake import person
-    from starter.steering import steer
-
-    message = Steer.model_validate(
-        {"actor": person(), "reason": reason, "task": task, "mode": mode}
-    )
-    return _tell(lambda chosen: steer(chosen, key, verb, message), json=json)
-
-
-def _tell(send: Callable[["Settings"], Any], *, json: bool) -> int:
-    from starter.place import settings
-
-    told = _run(send(settings()))
-    if json:
-        emit(told)
-    else:
-        show(f"{told.key}: {told.message}")
-    return Exit.DONE
+add_to(app)

@@ -1,7 +1,5 @@
 """Taking an idea in: from a file or from options to a record that can be started."""
 
-import getpass
-import os
 import sys
 import time
 from pathlib import Path
@@ -23,7 +21,7 @@ from domain.idea import (
 )
 from domain.record import Record
 from domain.repository import Repository
-from starter.place import settings
+from starter.place import person, settings
 from starter.recipes import completed
 from starter.repository import resolve
 
@@ -93,14 +91,6 @@ def look_over(wanted: Wanted) -> Taken:
             raise
         repository = Repository(id="none", name="none", location="", base="")
     return _taken(wanted, document, spec, repository)
-
-
-def person() -> str:
-    """Return the user of the operating system, who is the initiator and the one who answers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return f"uid-{os.getuid()}"
 
 
 def _document(wanted: Wanted) -> tuple[Document, str]:

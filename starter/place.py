@@ -1,5 +1,7 @@
 """Where slipway is on this machine: its settings, and which Temporal server it talks to."""
 
+import getpass
+import os
 import sys
 from typing import Any
 
@@ -47,3 +49,11 @@ def foreign_server() -> dict[str, Any] | None:
 def command(*arguments: str) -> list[str]:
     """Return the command line of one of our modules in this very interpreter."""
     return [sys.executable, "-P", "-m", *arguments]
+
+
+def person() -> str:
+    """Return the user of the operating system, who is the initiator and the one who answers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid-{os.getuid()}"

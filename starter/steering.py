@@ -10,8 +10,8 @@ from domain.errors import Rejected
 from domain.record import Record
 from domain.record_view import InputView, QuestionView
 from starter.client import Deliveries, Verb
-from starter.intake import Wanted, person, take
 from starter.lookup import full_key, open_reads
+from starter.place import person
 from starter.reads import Reads
 
 
@@ -106,6 +106,8 @@ async def _question(reads: Reads, key: str, approval: str) -> QuestionView:
 
 async def revise(chosen: Settings, given: str, file: str, reason: str) -> Told:
     """Give an idea that waits for it a new version of its specification."""
+    from starter.intake import Wanted, take
+
     async with open_reads(chosen) as reads:
         key = await full_key(reads, given)
         repo = (await reads.record(key)).repo

@@ -6,7 +6,8 @@ import pytest
 
 from domain.errors import Refused, Rejected
 from domain.idea import Mode, Trust
-from starter.intake import Wanted, look_over, person, take
+from starter.intake import Wanted, look_over, take
+from starter.place import person
 from tests.starter.test_repository import git
 from tests.starter.test_repository import repo as repo
 
