@@ -1,9 +1,9 @@
 """The command line from outside: exit codes, the one shape of errors, one document on stdout."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,19 +29,29 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_help_is_there_within_a_third_of_a_second():
-    seconds = []
+def test_help_takes_less_than_three_tenths_of_a_second_of_a_processor():
+    # Not of the clock: other tests may have the processors. The bench looks at the clock.
+    spent = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run = subprocess.run(
             [sys.executable, "-m", "starter.entry", "--help"], capture_output=True, text=True
         )
-        seconds.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
     assert run.returncode == 0
     assert "idea" in run.stdout
-    # The bench has the limit of 0.3 s; here other tests share the processors.
-    assert min(seconds) < 1
+    assert min(spent) < 0.3
+
+
+def test_the_command_line_is_assembled_without_what_commands_need():
+    code = "import starter.cli, sys; print(*sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
+
+    assert "typer" in loaded.split()
+    assert not {"temporalio", "sqlalchemy", "pydantic", "yaml", "asyncio"} & set(loaded.split())
 
 
 @pytest.mark.parametrize(
