@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -363,3 +365,24 @@ async def test_two_open_questions_must_be_told_apart(chosen: Settings):
     with pytest.raises(Rejected) as several:
         steering._only(KEY, "", asked)
     assert "q1: this?" in several.value.problem.hint
+
+
+@pytest.mark.parametrize("line", [["watch", KEY], ["watch", KEY, "--json"]])
+async def test_ctrl_c_leaves_the_idea_running_and_says_how_to_come_back(
+    chosen: Settings, line: list[str]
+):
+    await told(chosen, lambda story: story.reach(*WAY_TO_RUNNING))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "starter.entry", "idea", *line,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    shown = process.stdout if "--json" in line else process.stderr
+    assert shown is not None
+    first = await shown.readline()
+
+    process.send_signal(signal.SIGINT)
+    _, rest = await process.communicate()
+
+    assert process.returncode == Exit.INTERRUPTED
+    assert b"registered" in first
+    assert (b"slipway idea watch" in rest) == ("--json" not in line)
