@@ -83,3 +83,4 @@ kill-merge: server ## Kill at each system call of the merge (needs strace)
 lock: $(READY) ## Resolve requirements/*.in anew, with hashes
 	cd requirements && ../$(COMPILE) --output-file base.txt base.in
 	cd requirements && ../$(COMPILE) --output-file dev.txt dev.in
+	cd requirements && ../$(COMPILE) --output-file build.txt build.in

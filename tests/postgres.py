@@ -17,6 +17,16 @@ class Postgres:
         self._server = server
         self._numbers = itertools.count(1)
 
+    @property
+    def programs(self) -> Path:
+        """The folder of psql and its like."""
+        return Path(self._server.bin_path)
+
+    @property
+    def socket(self) -> str:
+        """The folder of the socket, which stands for a host."""
+        return str(make_url(self._server.get_uri()).query["host"])
+
     def new(self) -> str:
         name = f"records_{next(self._numbers)}"
         self._server.psql(f"CREATE DATABASE {name}")
