@@ -152,7 +152,10 @@ class Campaign:
             if time.monotonic() - began > LONGEST:
                 self.problems.append(f"{idea.key} has not ended after {LONGEST} s: {stage}")
                 return
-            if idea.kind == "red" and stage == "waits" and not told:
+            if stage == "waits" and idea.kind != "red":
+                self.problems.append(f"{idea.key} waits for a person")
+                return
+            if stage == "waits" and not told:
                 self._insist(idea, "cancel", idea.key)
                 told = True
             time.sleep(0.3)
