@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import commands, graph_speed, idea_overhead, kills, long_plan, many_ideas
+from bench import commands, evictions, graph_speed, idea_overhead, kills, long_plan, many_ideas
 from bench.ground import Load
 from bench.row import Row
 
@@ -25,6 +25,7 @@ MEASURES: dict[str, Measure] = {
     "plan": long_plan.measure,
     "commands": commands.measure,
     "kill": kills.measure,
+    "evict": evictions.measure,
 }
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -96,11 +95,6 @@ async def order_of(place: Home, tasks: int) -> StartDelivery:
     initiator = Initiator(id="bench", trust=Trust.OWNER)
     idea = Idea(key=key, spec_digest=key, spec=spec, repository=repository, initiator=initiator)
     return StartDelivery(idea=idea, patience=FAST)
-
-
-def kill(pid: int) -> None:
-    """End a process at once, as a fault would."""
-    os.kill(pid, signal.SIGKILL)
 
 
 def _task(name: str) -> PlanTask:
