@@ -8,17 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from domain.globs import matches
 from domain.record import digest
-from domain.repo_config import RepoConfig
+from domain.repo_config import FILE_NAME, RepoConfig
 from integrations.gates import go_environment, node_environment, python_checkout, python_environment
 from integrations.gates.environment import MARKER, SYSTEM_PATH, Entered, Environment, Room
 from integrations.gates.interpreters import Interpreters
 from integrations.gates.ports import Commands, Objects, Progress
 from integrations.gates.python_project import is_python
-from integrations.gates.snapshot import Snapshot
+from integrations.gates.snapshot import CHANGELOGS, TEST_MODULES, Snapshot
 from integrations.gates.workshop import SetupFailed, Workshop, inside, locked, remove
 
-RECIPE = 3  # raise it when set-up changes what it installs
+RECIPE = 5  # raise it when set-up changes what it installs
+INDIFFERENT = (f"/{FILE_NAME}", *CHANGELOGS, *TEST_MODULES)  # the base alone declares set-up
 Project = Literal["python", "node", "go", "other"]
 
 
@@ -139,7 +141,7 @@ def _lay_products(source: Path, tree: Path) -> None:
 def _named(snap: Snapshot, config: RepoConfig) -> dict[str, str]:
     """Return the manifests, and every path that a set-up line names."""
     lines = " ".join(step.run for step in config.setup)
-    found = {path: text for path, text in snap.texts.items() if "test_" not in path}
+    found = {path: text for path, text in snap.texts.items() if not matches(path, INDIFFERENT)}
     named = {path for path in snap.paths if path.rpartition("/")[2] in lines}
     return found | dict.fromkeys(sorted(named - set(found)), snap.tree)
 

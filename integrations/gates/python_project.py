@@ -18,7 +18,7 @@ from integrations.gates.python_dependencies import (
     tox,
 )
 from integrations.gates.python_tools import mypy_knows_files, targets, test_runner, tools
-from integrations.gates.snapshot import Snapshot
+from integrations.gates.snapshot import CHANGELOGS, Snapshot
 from integrations.gates.versions import from_poetry
 
 TESTS = ("test", "tests", "testing", "unittest", "unittests", "pytest")
@@ -184,7 +184,7 @@ def _names_pytest(specs: tuple[str, ...]) -> bool:
 def _version_hint(snap: Snapshot) -> str:
     """Return the newest version that the changelog names, for projects versioned by tags."""
     for path in snap.texts:
-        if matches(path, ("/CHANGES*", "/CHANGELOG*", "/HISTORY*", "/NEWS*")):
+        if matches(path, CHANGELOGS):
             match = re.search(
                 r"(?<![\d.])v?(\d+\.\d+(?:\.\d+)?)(?![\d.])", snap.text(path)[:20_000]
             )

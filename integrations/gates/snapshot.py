@@ -9,6 +9,7 @@ from typing import Any
 from domain.globs import matches
 from integrations.gates.ports import Objects
 
+CHANGELOGS = ("/CHANGES*", "/CHANGELOG*", "/HISTORY*", "/NEWS*")
 MANIFESTS = (
     "/.slipway.yaml", "/pyproject.toml", "/setup.py", "/setup.cfg", "/tox.ini", "/pytest.ini",
     "/.python-version", "/mypy.ini", "/.mypy.ini", "/ruff.toml", "/.ruff.toml", "/.flake8",
@@ -16,7 +17,7 @@ MANIFESTS = (
     "/*requirements*.txt", "/*requirements*.in", "/requirements/*.txt", "/requirements/*.in",
     "/package.json", "/package-lock.json", "/npm-shrinkwrap.json", "/yarn.lock",
     "/pnpm-lock.yaml", "/.npmrc", "/go.mod", "/go.sum", "/go.work",
-    "/CHANGES*", "/CHANGELOG*", "/HISTORY*", "/NEWS*",
+    *CHANGELOGS,
 )  # fmt: skip
 TEST_MODULES = ("test_*.py", "*_test.py", "/tests.py", "/test.py", "/tests/**/*.py")
 READ_TESTS = 25  # as many test files are read to tell pytest from unittest

@@ -173,6 +173,15 @@ async def test_a_change_cannot_redeclare_its_own_gates(tmp_path: Path) -> None:
     assert result.verdict == Verdict.FAILED
 
 
+async def test_a_change_cannot_redeclare_its_own_set_up(tmp_path: Path) -> None:
+    ground = Ground(tmp_path, SHOP | {".slipway.yaml": DECLARED})
+    other = DECLARED.replace("echo ready > prepared.txt", "exit 3")
+
+    result = await ground.judge("setup", {".slipway.yaml": other})
+
+    assert result.verdict == Verdict.PASSED
+
+
 async def test_failing_set_up_holds_on_the_base_and_fails_after_the_change(tmp_path: Path) -> None:
     declared = "schema: slipway.repo/1\nsetup: [{run: 'sh pyproject.sh'}]\n"
     broken = SHOP | {".slipway.yaml": declared, "pyproject.sh": "echo it broke; exit 3\n"}

@@ -162,7 +162,22 @@ async def test_modules_come_from_the_checkout_in_src_layout_and_in_subprocesses(
     assert (result.verdict, result.after) == (Verdict.PASSED, Counts(collected=4, passed=4))
 
 
-async def test_commands_see_neither_network_nor_credentials(
+class Recording:
+    """Real commands; what was ordered is kept."""
+
+    def __init__(self, inner: Processes) -> None:
+        self._inner = inner
+        self.orders: list[CommandOrder] = []
+
+    async def run(self, order: CommandOrder, on_event: OnEvent | None = None) -> CommandOutcome:
+        self.orders.append(order)
+        return await self._inner.run(order, on_event)
+
+    async def tier(self) -> Tier:
+        return await self._inner.tier()
+
+
+async def test_gates_have_neither_network_nor_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PIP_INDEX_URL", "https://user:word@index.example/simple")
@@ -173,8 +188,10 @@ async def test_commands_see_neither_network_nor_credentials(
         "        self.assertEqual(names, [])\n"
         "        self.assertEqual(os.environ['PYTHONHASHSEED'], '0')\n"
     )
-    ground = Ground(tmp_path, SHOP | {"tests/test_price.py": probe})
+    ground = Ground(tmp_path, SHOP | {"tests/test_price.py": probe}, commands=Recording)
 
-    result = await ground.judge("tests", {})
+    result = await ground.judge("tests", {"README": "x"})
 
     assert result.after == Counts(collected=4, passed=4)
+    assert isinstance(ground.used, Recording)
+    assert [order.network for order in ground.used.orders] == [False, False]
