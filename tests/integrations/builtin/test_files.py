@@ -40,6 +40,20 @@ def test_never_writes_through_a_link(tmp_path: Path) -> None:
     assert list((tmp_path / "outside").iterdir()) == []
 
 
+def test_never_edits_what_a_link_leads_to(tmp_path: Path) -> None:
+    write(tmp_path, {"outside/a.txt": "old\n", "tree/b.txt": "old\n"})
+    (tmp_path / "tree/circle").symlink_to(tmp_path / "tree")
+    (tmp_path / "tree/folder").symlink_to(tmp_path / "outside")
+    (tmp_path / "tree/file.txt").symlink_to(tmp_path / "outside/a.txt")
+    operation = {"op": "replace_text", "paths": ["**"], "old": "old", "new": "x"}
+
+    result = order(tmp_path / "tree", operation)
+
+    assert [edit.path for edit in result.edits] == ["b.txt"]
+    assert (tmp_path / "outside/a.txt").read_text() == "old\n"
+    assert (tmp_path / "tree/file.txt").is_symlink()
+
+
 def test_refuses_paths_outside_the_task(tmp_path: Path) -> None:
     operation = {"op": "add_file", "path": "docs/a.md", "text": "x"}
 
