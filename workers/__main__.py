@@ -16,7 +16,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from config.settings import Settings
-from domain.errors import Misconfigured, Rejected, Unavailable
+from domain.errors import Misconfigured, Refused, Rejected, Unavailable
 from workers.pulse import beat
 from workers.queues import activities, load, workflows
 from workers.wiring import Hands
@@ -96,6 +96,9 @@ def main() -> int:
         asyncio.run(run(arguments.queues))
     except (Unavailable, Misconfigured, Rejected) as error:
         print(f"slipway: {error} {error.problem.hint}".rstrip(), file=sys.stderr)
+        return 1
+    except Refused as error:
+        print(f"slipway: {error}", file=sys.stderr)
         return 1
     except ValidationError as error:
         print(f"slipway: wrong settings: {error}", file=sys.stderr)
