@@ -21,9 +21,8 @@ TUNED = {
 
 def temporal_binary() -> Path:
     """Return the Temporal server binary; a missing one fails the run, it skips nothing."""
-    from starter.server import find_temporal
-
     from config.settings import Settings
+    from starter.server import find_temporal
 
     return find_temporal(Settings())
 

@@ -9,7 +9,7 @@ from domain.repo_config import RepoConfig
 def test_takes_gates_of_its_own():
     config = RepoConfig.model_validate({"gates": {"contracts": {"run": "make contracts"}}})
 
-    assert ["contracts"] == list(config.gates)
+    assert list(config.gates) == ["contracts"]
 
 
 def test_refuses_to_replace_what_is_built_in():
