@@ -3,13 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from workflows.integrate import IntegrateChanges
-
 from config.settings import Settings
 from domain.record import Record
 from workers.wiring import Hands
 from workflows.deliver import DeliverIdea
 from workflows.implement import ImplementTask
+from workflows.integrate import IntegrateChanges
 from workflows.names import AGENTS, CHECKS, DELIVERY, INTEGRATIONS
 
 WORKFLOWS: tuple[type, ...] = (DeliverIdea, ImplementTask, IntegrateChanges)
