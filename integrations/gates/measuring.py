@@ -124,8 +124,7 @@ def _with_cases(
     measured: Measurement, room: Room, spec: GateSpec, output: str, *, truncated: bool
 ) -> Measurement:
     if spec.report == "exit":
-        counts = reports.counts(output)
-        return measured.but(counts=counts, level=EvidenceLevel.COUNTS) if counts else measured
+        return _with_what_it_says(measured, output)
     cases, complete = _cases(room, spec, output)
     if spec.report != "junit" and not _report(room, spec).exists():
         complete = complete and not truncated
@@ -137,6 +136,15 @@ def _with_cases(
         counts=tally(cases),
         complete=complete and ended and not broken,
     )
+
+
+def _with_what_it_says(measured: Measurement, output: str) -> Measurement:
+    """Take single tests from output that happens to be whole TAP, else the sum it ends with."""
+    cases, whole = reports.tap(output)
+    if cases and whole:
+        return measured.but(level=EvidenceLevel.IDS, cases=cases, counts=tally(cases))
+    counts = reports.counts(output)
+    return measured.but(counts=counts, level=EvidenceLevel.COUNTS) if counts else measured
 
 
 def _cases(room: Room, spec: GateSpec, output: str) -> tuple[tuple[Case, ...], bool]:

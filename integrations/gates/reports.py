@@ -178,8 +178,13 @@ _SUMS = (
         r"^\s+(?P<passed>\d+) passing\b.*(?:\n\s+(?P<skipped>\d+) pending)?"
         r"(?:\n\s+(?P<failed>\d+) failing)?", re.M,
     ),
-    re.compile(  # tape, node-tap
-        r"^# tests (?P<total>\d+)\n# pass\s+(?P<passed>\d+)(?:\n# fail\s+(?P<failed>\d+))?", re.M
+    re.compile(  # tape, node-tap, node --test
+        r"^# tests (?P<total>\d+)\n(?:# suites \d+\n)?# pass\s+(?P<passed>\d+)"
+        r"(?:\n# fail\s+(?P<failed>\d+))?", re.M,
+    ),
+    re.compile(  # tap-spec and its like
+        r"^\s*total:\s+(?P<total>\d+)\s+passing:\s+(?P<passed>\d+)"
+        r"(?:\s+failing:\s+(?P<failed>\d+))?", re.M,
     ),
 )  # fmt: skip
 _UNITTEST = re.compile(r"^Ran (\d+) tests? in [\d.]+s\s+(?:OK|FAILED)(?: \(([^)]*)\))?", re.M)
@@ -207,8 +212,10 @@ def _sum(found: dict[str, str | None]) -> Counts:
     passed, failed, skipped = known
     if found.get("passed") is None:
         passed = total - failed - skipped
-    elif "failed" not in number:
+    elif found.get("failed") is None:
         failed = total - passed - skipped
+    elif found.get("skipped") is None:
+        skipped = total - passed - failed
     return Counts(collected=total, passed=passed, failed=failed, skipped=skipped)
 
 

@@ -162,6 +162,16 @@ async def test_declared_gates_win_and_set_up_is_laid_into_each_checkout(tmp_path
     assert (points.verdict, points.after and points.after.collected) == (Verdict.PASSED, 2)
 
 
+async def test_output_that_is_whole_tap_names_single_tests(tmp_path: Path) -> None:
+    declared = "schema: slipway.repo/1\ngates: {points: {run: sh points.sh}}\n"
+    points = "echo 1..2; echo ok 1 - a; echo ok 2 - b\n"
+    ground = Ground(tmp_path, SHOP | {".slipway.yaml": declared, "points.sh": points})
+
+    result = await ground.judge("points", {"points.sh": points.replace("ok 2", "not ok 2")})
+
+    assert (result.level, result.newly_failed) == (EvidenceLevel.IDS, ("b",))
+
+
 async def test_a_change_cannot_redeclare_its_own_gates(tmp_path: Path) -> None:
     ground = Ground(tmp_path, SHOP | {".slipway.yaml": DECLARED})
     lax = DECLARED.replace("python -m unittest", "true")

@@ -169,6 +169,8 @@ def test_long_and_odd_ids_stay_short_and_different() -> None:
         ("  Total:     9\n  Passed:    7\n  Skipped:   1\n", (9, 7, 1, 1)),
         ("\x1b[32m  12 passing\x1b[0m (31ms)\n  1 pending\n  2 failing\n", (15, 12, 2, 1)),
         ("# tests 5\n# pass  4\n# fail  1\n", (5, 4, 1, 0)),
+        ("# tests 5\n# suites 2\n# pass 4\n# fail 0\n# cancelled 0\n# skipped 1\n", (5, 4, 0, 1)),
+        ("  total:     84\n  passing:   80\n  failing:   4\n", (84, 80, 4, 0)),
         ("Ran 4 tests in 0.01s\n\nOK", (4, 4, 0, 0)),
         ("Ran 9 tests in 0.01s\n\nFAILED (failures=1, errors=2, skipped=3)", (9, 3, 3, 3)),
     ],
