@@ -197,7 +197,7 @@ class _Rewriter(cst.CSTTransformer):
         wrapped = bool(self._inside) and self._inside[-1]
         if wrapped or not is_call_of(self.names, original_node, self._targets):
             return updated_node
-        if self.names.module.name and self._is_own_body(original_node):
+        if self._is_own_body(original_node):
             return updated_node
         self.count += 1
         return self._change(original_node, updated_node, self.spelled)

@@ -115,7 +115,7 @@ def test_renames_dotted_paths_in_strings_but_no_prose(tmp_path: Path) -> None:
             mock.patch("pkg.core.old")
             mock.patch.object(pkg.core, "old")
             setattr(pkg.core, "old", 1)
-            print("the old way", "pkg.core.older", "x.pkg.core.old")
+            print("the old way", "pkg.core.older", "x.pkg.core.old", "see 'pkg.core.old'")
         """,
     }
 
@@ -128,7 +128,7 @@ def test_renames_dotted_paths_in_strings_but_no_prose(tmp_path: Path) -> None:
         mock.patch("pkg.core.new")
         mock.patch.object(pkg.core, "new")
         setattr(pkg.core, "new", 1)
-        print("the old way", "pkg.core.older", "x.pkg.core.old")
+        print("the old way", "pkg.core.older", "x.pkg.core.old", "see 'pkg.core.old'")
     """)
 
 
