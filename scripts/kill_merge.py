@@ -1,6 +1,6 @@
 """Kill the merge and the tag at each system call that matters, retry, and count what came out.
 
-    python scripts/kill_merge.py [--every N] [--json FILE]
+    python scripts/kill_merge.py [--every N] [--shape SHAPE] [--json FILE]
 
 Two campaigns on two shapes of repository (bare: the base branch moves; work tree: a branch of its
 own). In the first, git dies at its n-th openat, write, rename, ... and takes the worker with it.
@@ -481,6 +481,7 @@ def caught(template: Scene, points: list[Point], breakage: Callable[[], None]) -
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only each N-th point")
+    parser.add_argument("--shape", action="append", choices=SHAPES, help="only this one")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the counts there")
     arguments = parser.parse_args()
     if shutil.which("strace") is None:
@@ -489,7 +490,7 @@ def main() -> int:
     report: dict[str, object] = {}
     failed = False
     with tempfile.TemporaryDirectory(prefix="kill-merge-") as folder:
-        for shape in SHAPES:
+        for shape in arguments.shape or SHAPES:
             template = Scene(Path(folder) / shape, shape)
             asyncio.run(build(template))
             points = record(template)
@@ -503,9 +504,11 @@ def main() -> int:
             }  # fmt: skip
             print(f"{shape}: {json.dumps(report[shape])}", flush=True)
             failed |= bool(tally.wrong) or tally.struck < 0.9 * len(chosen)
-            last_first = [point for point in reversed(points) if point.verb == "update-ref"]
+            near = [
+                p for p in points if p.verb == "update-ref" or (not p.verb and p.call != "close")
+            ]
             for name, breakage in BROKEN.items():
-                found = caught(template, last_first, breakage)
+                found = caught(template, near[::-1], breakage)
                 report[f"{shape}, {name}"] = found or "NOT CAUGHT"
                 print(f"{shape}, {name}: {found[:160] or 'NOT CAUGHT'}", flush=True)
                 failed |= not found
