@@ -36,5 +36,5 @@ async def beating() -> AsyncIterator[Beat]:
 
 async def _pulse(beat: Beat, seconds: float) -> None:
     while True:
+        await asyncio.sleep(seconds)  # first: what is over sooner needs no call to the server
         activity.heartbeat(*beat.details)
-        await asyncio.sleep(seconds)

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.heartbeat import beating
 from domain.ledger import RecordFacts as RecordFacts
 from domain.ledger import Registered as Registered
 from domain.ledger import RegisterIdea as RegisterIdea
@@ -20,8 +21,10 @@ class Ledger:
 
     @activity.defn
     async def register_idea(self, order: RegisterIdea) -> Registered:
-        return await self._records.register(order)
+        async with beating():
+            return await self._records.register(order)
 
     @activity.defn
     async def record_facts(self, order: RecordFacts) -> None:
-        await self._records.append(order)
+        async with beating():
+            await self._records.append(order)

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.heartbeat import beating
 from domain.policy import DecidePhase as DecidePhase
 from domain.policy import Decision
 
@@ -18,4 +19,5 @@ class Policies:
 
     @activity.defn
     async def decide_phase(self, order: DecidePhase) -> Decision:
-        return await self._rules.decide(order)
+        async with beating():
+            return await self._rules.decide(order)

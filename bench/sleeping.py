@@ -1,6 +1,7 @@
 """Ideas whose tasks sleep: how they are started, caught half way, and what ran twice."""
 
 import asyncio
+from datetime import timedelta
 from statistics import median
 
 from temporalio.api.enums.v1 import EventType, PendingActivityState
@@ -32,7 +33,11 @@ class Sleeper:
     async def start(cls, client: Client, place: Home) -> "Sleeper":
         order = await order_of(place, TASKS)
         handle = await client.start_workflow(
-            DeliverIdea.run, order, id=f"idea/{order.idea.key}", task_queue="delivery"
+            DeliverIdea.run,
+            order,
+            id=f"idea/{order.idea.key}",
+            task_queue="delivery",
+            task_timeout=timedelta(seconds=order.patience.workflow_task),  # as `idea start` does
         )
         return cls(client, order, handle)
 

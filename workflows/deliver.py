@@ -315,6 +315,7 @@ class DeliverIdea(Steering):
             ),
             id=task_id(self._idea.key, self._round, task.id),
             static_summary=task.title[:180],
+            task_timeout=timedelta(seconds=self._patience.workflow_task),
             cancellation_type=workflow.ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
             parent_close_policy=workflow.ParentClosePolicy.REQUEST_CANCEL,
         )

@@ -27,6 +27,7 @@ def quick(patience: Patience, summary: str) -> ActivityConfig:
         task_queue=INTEGRATIONS,
         summary=summary[:200],
         start_to_close_timeout=timedelta(seconds=patience.quick),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),
     )
 
