@@ -12,6 +12,10 @@ from domain.plan import SkeletonTask
 # of events, which holds 100 while a workflow task runs.
 BURST = 16
 
+# While more tasks than LONG wait, the last free slot of at least WIDE waits for a second one: two
+# starts in one turn share their workflow tasks, which keeps the history of a long plan short.
+LONG, WIDE = 64, 8
+
 
 class Dispatch:
     """Runs a graph: `start` runs one task to its end and says whether it succeeded."""
@@ -31,6 +35,7 @@ class Dispatch:
         self._width = width
         self._paused = paused
         self._stopping = stopping
+        self._begun = 0
         self._running: dict[str, asyncio.Task[bool]] = {}
         self._failed: tuple[str, ...] = ()
 
@@ -63,14 +68,22 @@ class Dispatch:
         return self.graph.skip(task)
 
     async def _fill(self) -> None:
+        if self._waits_for_a_second():
+            return
         while not self._paused() and not self._stopping() and len(self._running) < self._width:
             ready = self.graph.ready()[: min(BURST, self._width - len(self._running))]
             if not ready:
                 return
             for task in ready:
                 self.graph.start(task)
+                self._begun += 1
                 self._running[task] = asyncio.create_task(self._one(task))
             await asyncio.sleep(0)
+
+    def _waits_for_a_second(self) -> bool:
+        """Whether a slot that became free stays empty until another task ends."""
+        waiting = len(self._tasks) - self._begun
+        return waiting > LONG and self._width >= WIDE and len(self._running) == self._width - 1
 
     async def _one(self, task: str) -> bool:
         return await self._start(self._tasks[task])
