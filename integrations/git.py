@@ -130,6 +130,8 @@ class Git:
 
     async def refs(self, repository_id: str, prefix: str) -> tuple[tuple[str, str], ...]:
         """Return (ref, object id) of all refs of the store below `prefix`."""
+        if not self.store(repository_id).exists():
+            return ()
         out = await self.run(
             "for-each-ref", "--format=%(refname) %(objectname)", prefix, store=repository_id
         )

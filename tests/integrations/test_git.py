@@ -50,6 +50,10 @@ async def test_the_base_arrives_as_a_snapshot_and_can_be_read(store: Git, tmp_pa
     assert await store.parents_of(repo.id, sha) == ()
 
 
+async def test_a_repository_that_was_never_imported_has_no_refs(store: Git) -> None:
+    assert await store.refs("never-12345678", "refs/slipway/") == ()
+
+
 async def test_a_moved_base_is_imported_again(store: Git, tmp_path: Path) -> None:
     work = make(tmp_path / "repo")
     repo, first = await opened(store, work)
