@@ -11,6 +11,7 @@ ideas and the same kills at the same pace.
 """
 
 import argparse
+import asyncio
 import json
 import os
 import random
@@ -27,6 +28,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from temporalio.client import Client, WorkflowExecutionStatus
 
 from starter.processes import lives
 from starter.state import RunningServer, RunningWorker, read_state
@@ -302,6 +305,7 @@ def violations(campaign: Campaign) -> Iterator[str]:
     for repository in sorted({idea.repository for idea in campaign.ideas}):
         yield from wrong_in(repository, campaign)
     yield from wrong_branches(campaign)
+    yield from asyncio.run(wrong_workflows(campaign))
     audit = campaign.slipway("audit", "verify")
     if audit.returncode != 0:
         yield f"the audit chain does not verify: {audit.stdout[:500]}"
@@ -377,6 +381,18 @@ def wrong_tags(repository: Path, merged: list[Wanted], campaign: Campaign) -> It
     )
     if there != recorded or len({sha for _, sha in there}) != len(merged):
         yield f"{repository.name} has the tags {there}, on record are {recorded}"
+
+
+async def wrong_workflows(campaign: Campaign) -> list[str]:
+    """Only trains may still run, and no workflow may have ended but as it should."""
+    state = read_state(campaign.home)
+    client = await Client.connect(state.server.address if state else "")
+    query = "ExecutionStatus NOT IN ('Completed', 'ContinuedAsNew')"
+    return [
+        f"workflow {found.id} is {found.status.name if found.status else 'unknown'}"
+        async for found in client.list_workflows(query)
+        if not (found.id.startswith("train/") and found.status == WorkflowExecutionStatus.RUNNING)
+    ]
 
 
 def wrong_branches(campaign: Campaign) -> Iterator[str]:

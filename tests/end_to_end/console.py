@@ -1,5 +1,6 @@
 """The real console script, as a user runs it, in a home of its own."""
 
+import asyncio
 import json
 import os
 import shutil
@@ -10,6 +11,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from temporalio.client import Client
 
 from starter.state import UpState, read_state
 
@@ -129,6 +132,19 @@ class Idea:
 
     def until_state(self, *states: str) -> Document:
         return self.until(lambda record: record["state"] in states)
+
+    def until_workflow(self, status: str) -> None:
+        """Wait until its workflow has ended, and expect it to have ended like this."""
+
+        async def described() -> str:
+            client = await Client.connect(self.slipway.state.server.address)
+            found = await client.get_workflow_handle(f"idea/{self.key}").describe()
+            return found.status.name if found.status else ""
+
+        deadline = time.monotonic() + PATIENCE
+        while (found := asyncio.run(described())) == "RUNNING":
+            assert time.monotonic() < deadline, story(self.record())
+        assert found == status
 
     def leftovers(self) -> list[str]:
         """Return what is left of it that only a running idea may have."""
