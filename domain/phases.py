@@ -7,6 +7,8 @@ from domain.idea import ChangeKind, Idea
 from domain.policy import Facts
 from domain.review import GateResult, Verdict
 
+OPERATIONS = "builtin"  # the backend whose edits count apart for the churn limit
+
 
 def start_facts(idea: Idea) -> Facts:
     """Return what is known of an idea before anything is spent on it."""
@@ -55,15 +57,19 @@ def merge_facts(
     tier: str,
     base_moves: bool,
 ) -> Facts:
-    """Return what is known when the change stands: its files, its size, its gates."""
-    generated = sum(file.insertions + file.deletions for file in change.files if file.generated)
+    """Return what is known when the change stands: its files, its size, its gates.
+
+    Git does not know who wrote a line: unless operations did all of it, agents count as authors.
+    """
+    lines = change.insertions + change.deletions
+    generated = lines if planned.backends == (OPERATIONS,) else 0
     protected = (gate for gate in results if gate.kind == "protected")
     return planned.but(
         phase="merge",
         paths=tuple(file.path for file in change.files),
         protected=tuple(finding.path for gate in protected for finding in gate.findings),
         files=change.file_count,
-        changed_lines=change.insertions + change.deletions - generated,
+        changed_lines=lines - generated,
         generated_lines=generated,
         gates_failed=_named(results, Verdict.FAILED),
         gates_held=_named(results, Verdict.HELD),

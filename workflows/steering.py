@@ -247,8 +247,8 @@ class Steering:
 
     @workflow.signal
     def merge_result(self, result: MergeResult) -> None:
-        """The merge train's answer."""
-        if result.round == self._desk.board.round:
+        """The merge train's answer; the first counts, since a leave may cross a merge."""
+        if result.round == self._desk.board.round and self._merge_result is None:
             self._merge_result = result
 
     @workflow.signal

@@ -21,7 +21,7 @@ CHANGE = Change(
     tree="t",
     files=(
         FileChange(path="a.py", kind="modified", insertions=5, deletions=2),
-        FileChange(path="b.py", kind="modified", insertions=3, generated=True),
+        FileChange(path="b.py", kind="modified", insertions=3),
     ),
     file_count=2,
     insertions=8,
@@ -69,7 +69,7 @@ def test_plan_adds_tasks_and_touches():
     ) == ("plan", 4, ("src/**",), True)  # fmt: skip
 
 
-def test_merge_counts_what_agents_wrote_apart():
+def test_merge_counts_as_written_by_agents_what_may_be():
     planned = plan_facts(IDEA, tasks=1, backends=("b",), touches=(), irreversible=False)
 
     facts = merge_facts(planned, IDEA, CHANGE, RESULTS, tier="bwrap", base_moves=True)
@@ -78,6 +78,14 @@ def test_merge_counts_what_agents_wrote_apart():
     assert (facts.gates_held, facts.gates_failed) == (("tests",), ("lint",))
     assert facts.protected == (".github/ci.yml",)
     assert facts.asked
+
+
+def test_merge_counts_all_as_operations_where_nobody_else_worked():
+    planned = plan_facts(IDEA, tasks=1, backends=("builtin",), touches=(), irreversible=False)
+
+    facts = merge_facts(planned, IDEA, CHANGE, (), tier="bwrap", base_moves=True)
+
+    assert (0, 10) == (facts.changed_lines, facts.generated_lines)
 
 
 def test_subject_changes_with_head_patch_and_verdicts():
@@ -96,7 +104,7 @@ def test_a_question_says_what_is_asked():
     assert question_text(IDEA, facts, "high risk").splitlines() == [
         "T: may it pass the phase merge?",
         "high risk",
-        "2 files, 7 lines by agents, 3 by operations, tier bwrap",
+        "2 files, 10 lines by agents, 0 by operations, tier bwrap",
         "held for lack of evidence: tests",
         "protected paths: .github/ci.yml",
     ]
