@@ -74,7 +74,7 @@ def test_merge_counts_as_written_by_agents_what_may_be():
 
     facts = merge_facts(planned, IDEA, CHANGE, RESULTS, tier="bwrap", base_moves=True)
 
-    assert (facts.changed_lines, facts.generated_lines, facts.files) == (7, 3, 2)
+    assert (facts.changed_lines, facts.generated_lines, facts.files) == (10, 0, 2)
     assert (facts.gates_held, facts.gates_failed) == (("tests",), ("lint",))
     assert facts.protected == (".github/ci.yml",)
     assert facts.asked
@@ -85,7 +85,7 @@ def test_merge_counts_all_as_operations_where_nobody_else_worked():
 
     facts = merge_facts(planned, IDEA, CHANGE, (), tier="bwrap", base_moves=True)
 
-    assert (0, 10) == (facts.changed_lines, facts.generated_lines)
+    assert (facts.changed_lines, facts.generated_lines) == (0, 10)
 
 
 def test_subject_changes_with_head_patch_and_verdicts():
