@@ -107,7 +107,7 @@ class Steering:
 
     @answer_question.validator
     def _check_question(self, answer: Answer) -> None:
-        self._refuse_if_over()
+        self._refuse_unless_working()
         if answer.question not in self._desk.questions:
             known = ", ".join(self._desk.questions) or "none"
             raise Rejected(
@@ -196,7 +196,7 @@ class Steering:
 
     @cancel_idea.validator
     def _check_cancel(self, steer: Steer) -> None:
-        self._refuse_if_over()
+        self._refuse_unless_working()
 
     @workflow.update
     async def retry_task(self, steer: Steer) -> str:
@@ -295,6 +295,11 @@ class Steering:
     def _refuse_if_over(self) -> None:
         if self._desk.stage in TERMINAL or self._cancel is not None:
             raise Rejected(f"the idea is {self._desk.stage}; it can not change", code="over")
+
+    def _refuse_unless_working(self) -> None:
+        """What drains still works: it may need an answer, or take longer than anybody wants."""
+        if not self._draining or self._desk.stage in TERMINAL:
+            self._refuse_if_over()
 
     def _refuse_unless_failed(self, task: str) -> None:
         failed = self._dispatch.failed if self._dispatch is not None else ()

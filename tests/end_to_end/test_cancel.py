@@ -115,3 +115,16 @@ def test_draining_lets_what_runs_finish(slipway: Slipway, place: Path):
     states = {task["id"]: task["state"] for task in record["tasks"]}
     assert (states["first"], "then" in states and states["then"]) == ("Merged", "Pending")
     started.until(lambda _: not started.leftovers())
+
+
+def test_a_drain_that_takes_too_long_is_cancelled(slipway: Slipway, place: Path):
+    repository = bare(place / "impatient.git")
+    started = slipway.begin(scripted(place, "Take too long", SLEEPER), "--repo", repository)
+    started.until(working)
+
+    drained = started.tell("cancel", "--drain")
+    cancelled = started.tell("cancel", "--reason", "now, please")
+
+    assert (drained.code, cancelled.code) == (0, 0), (drained, cancelled)
+    assert started.until_state("Cancelled")["reason"] == "now, please"
+    started.until(lambda _: not started.leftovers())
