@@ -38,7 +38,12 @@ async def run(names: list[str], load: Load, console: Console) -> list[Row]:
     rows: list[Row] = []
     for name in names:
         console.print(f"[dim]measuring {name} ...[/dim]")
-        rows += await MEASURES[name](load)
+        measured = await MEASURES[name](load)
+        for row in measured:
+            console.print(f"{row.name}: {row.value:g} {row.unit}, ratio {row.ratio}, {row.goal}")
+        if not load.quick:
+            write(measured)
+        rows += measured
     return rows
 
 
@@ -80,8 +85,6 @@ def main() -> int:
     names = arguments.only or list(MEASURES)
     rows = asyncio.run(run(names, Load(quick=arguments.quick), console))
     console.print(table(rows))
-    if not arguments.quick:
-        write(rows)
     return 0 if all(row.met for row in rows) else 1
 
 
