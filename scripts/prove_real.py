@@ -38,7 +38,6 @@ class Proof(NamedTuple):
     recipe: str = ""
     params: dict[str, str] = {}
     idea: dict[str, Any] = {}  # an idea file's content, in place of a recipe
-    config: dict[str, Any] = {}  # a .slipway.yaml for a repository without one
     edit: dict[str, str] = {}  # path, old, new: one commit of our own on top, before the idea
     ends: str = "Completed"  # the state in which the idea should end or wait
 
@@ -51,7 +50,9 @@ class Proof(NamedTuple):
 
 def git(folder: Path, *args: str) -> str:
     """Run git in a clone and return its output."""
-    done = subprocess.run(["git", *args], cwd=folder, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", *args], cwd=folder, check=True, capture_output=True, text=True, errors="replace"
+    )
     return done.stdout.strip()
 
 
@@ -65,10 +66,8 @@ def clone(proof: Proof, folder: Path) -> Path:
     git(path, "checkout", "--quiet", "-B", "base", proof.commit)
     if proof.edit:
         file = path / proof.edit["path"]
-        text = file.read_text("utf-8")
-        if proof.edit["old"] not in text:
-            raise SystemExit(f"{proof.name}: {proof.edit['path']} lacks {proof.edit['old']!r}")
-        file.write_text(text.replace(proof.edit["old"], proof.edit["new"], 1), "utf-8")
+        text = file.read_text("utf-8").replace(proof.edit["old"], proof.edit["new"], 1)
+        file.write_text(text, "utf-8")  # where nothing was replaced, git commits nothing and fails
         who = ("-c", "user.name=proof", "-c", "user.email=proof@localhost")
         git(path, *who, "commit", "--quiet", "--all", "--message", "Break something on purpose")
     return path
@@ -76,20 +75,13 @@ def clone(proof: Proof, folder: Path) -> Path:
 
 def command(proof: Proof, path: Path, folder: Path) -> list[str]:
     """Return the command that starts the idea and waits for its end."""
-    words = [str(SLIPWAY), "idea", "start"]
+    words = ["--recipe", proof.recipe]
     if proof.idea:
-        file = folder / f"{proof.name}.idea.yaml"
-        file.write_text(yaml.safe_dump(proof.idea, sort_keys=False), "utf-8")
-        words.append(str(file))
-    else:
-        words += ["--recipe", proof.recipe]
+        words = [str(folder / f"{proof.name}.idea.yaml")]
+        Path(words[0]).write_text(yaml.safe_dump(proof.idea, sort_keys=False), "utf-8")
     for key, value in proof.params.items():
         words += ["--param", f"{key}={value}"]
-    if proof.config:
-        file = folder / f"{proof.name}.config.yaml"
-        file.write_text(yaml.safe_dump(proof.config, sort_keys=False), "utf-8")
-        words += ["--repo-config", str(file)]
-    return [*words, "--repo", str(path), "--wait", "--json"]
+    return [str(SLIPWAY), "idea", "start", *words, "--repo", str(path), "--wait", "--json"]
 
 
 def run(proof: Proof, folder: Path) -> None:
@@ -99,25 +91,20 @@ def run(proof: Proof, folder: Path) -> None:
         done = subprocess.run(
             command(proof, path, folder), stdout=subprocess.PIPE, stderr=story, timeout=LONGEST
         )
-    record = json.loads(done.stdout or b"{}")
-    if "state" not in record:
-        print(f"{proof.name}: no record, exit {done.returncode}", file=sys.stderr, flush=True)
-        return
-    kept = {"exit": done.returncode, **record}
-    (folder / f"{proof.name}.json").write_text(json.dumps(kept, indent=1), "utf-8")
-    print(f"{proof.name}: {record['state']}, exit {done.returncode}", file=sys.stderr, flush=True)
+    record = {"exit": done.returncode, **json.loads(done.stdout or b"{}")}
+    state = record.get("state", "no record")  # refused, or no server
+    if "state" in record:
+        (folder / f"{proof.name}.json").write_text(json.dumps(record, indent=1), "utf-8")
+    print(f"{proof.name}: {state}, exit {done.returncode}", file=sys.stderr, flush=True)
 
 
 def tests(record: dict[str, Any]) -> str:
     """Return passed of collected tests before and after, from the last tests gate."""
     gates = [gate for gate in record.get("gates", ()) if gate["name"] == "tests"]
-    if not gates:
-        return "not run"
-    told = [
-        f"{count['passed']} of {count['collected']}" if count else "none"
-        for count in (gates[-1]["counts"]["base"], gates[-1]["counts"]["after"])
-    ]
-    return " → ".join(told)
+    counts = gates[-1]["counts"] if gates else {}
+    sides = [counts.get(side) for side in ("base", "after")]
+    told = [f"{side['passed']} of {side['collected']}" if side else "none" for side in sides]
+    return " → ".join(told) if gates else "not run"
 
 
 def row(proof: Proof, folder: Path) -> str:
@@ -144,8 +131,8 @@ def row(proof: Proof, folder: Path) -> str:
 def main() -> None:
     """Run what has no record yet and print the rows."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("list", type=Path)
-    parser.add_argument("folder", type=Path)
+    for name in ("list", "folder"):
+        parser.add_argument(name, type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--at-once", type=int, default=2)
     parser.add_argument("--rows", action="store_true")
