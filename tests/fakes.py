@@ -70,6 +70,7 @@ class World:
         self.plan = plan or skeleton()
         self.planned: list[Planned] = []  # answers of the planner before the plan
         self.facts: list[Fact] = []
+        self.operations: list[str] = []
         self.decisions: dict[str, list[Decision]] = {}
         self.attempts: dict[str, list[AttemptResult]] = {}  # task -> results before a change
         self.gates: dict[str, list[GateResult]] = {}  # gate -> results before a pass
@@ -98,7 +99,9 @@ class World:
 
     @activity.defn
     async def record_facts(self, order: RecordFacts) -> None:
-        self.facts += order.facts
+        if order.op not in self.operations:  # the same again is no news, as in the real ledger
+            self.operations.append(order.op)
+            self.facts += order.facts
 
     @activity.defn
     async def open_round(self, order: OpenRound) -> RoundOpened:

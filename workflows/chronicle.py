@@ -19,12 +19,13 @@ class Chronicle:
 
     async def tell(self, round_: int, *facts: Fact, actor: str = "slipway") -> None:
         """Record the facts in one transaction; returns when they are durable."""
+        # The whole run id: its first digits are a clock, and a second go may begin within a minute.
         self._told += 1
         info = workflow.info()
         order = RecordFacts(
             key=self._key,
             round=round_,
-            op=f"{info.workflow_id}/{info.run_id[:8]}/{self._told}",
+            op=f"{info.workflow_id}/{info.run_id}/{self._told}",
             at_ms=now_ms(),
             actor=actor,
             facts=facts,

@@ -147,7 +147,7 @@ class DeliverIdea(Steering):
                 idea=self._idea,
                 workflow_id=info.workflow_id,
                 run_id=info.run_id,
-                op=f"{info.workflow_id}/{info.run_id[:8]}/register",
+                op=f"{info.workflow_id}/{info.run_id}/register",
                 at_ms=now_ms(),
             ),
             **quick(self._patience, "put the idea on record"),

@@ -17,7 +17,7 @@ from temporalio.client import Client
 from starter.state import UpState, read_state
 
 PROGRAM = Path(sys.executable).with_name("slipway")
-PATIENCE = 150  # seconds; an idea takes ten on an idle machine
+PATIENCE = 240  # seconds; an idea takes ten on an idle machine
 
 Document = dict[str, Any]
 

@@ -126,6 +126,7 @@ async def test_waits_for_a_person_when_repairs_are_used_up(temporal, start):
     assert told == "one starts again"
     assert Stage.COMPLETED is end.outcome.stage
     assert [fact.actor for fact in world.told("steered")] == ["bob"]
+    assert [fact.attempt for fact in world.told("attempt_ended")] == [1, 2]
 
 
 async def test_has_repaired_what_the_tasks_break_together(temporal, start):
