@@ -114,7 +114,8 @@ def within(glob: str, patterns: tuple[str, ...]) -> bool:
 
 def _sample(glob: str) -> str:
     """Return a path that the glob matches and that no narrower glob would."""
-    deep = glob.replace("**", f"{_ANY_NAME}/{_ANY_NAME}")
+    rooted = glob.removeprefix("./").removeprefix("/")  # paths are told without it
+    deep = rooted.replace("**", f"{_ANY_NAME}/{_ANY_NAME}")
     return _CLASS.sub(_ANY_LETTER, deep).replace("*", _ANY_NAME).replace("?", _ANY_LETTER)
 
 

@@ -57,6 +57,10 @@ def test_names_the_globs_that_meet() -> None:
         ("**", ("**/*.py",), False),
         ("[ab].py", ("*.py",), True),
         ("a?.py", ("a.py",), False),
+        ("/a.py", ("/a.py",), True),
+        ("/src/*.py", ("src/**",), True),
+        ("./a.py", ("*.py",), True),
+        ("/a.py", ("/src/**",), False),
     ],
 )
 def test_within_holds_only_where_nothing_is_left_outside(
