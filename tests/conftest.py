@@ -1,6 +1,7 @@
 """What all tests share: a real Temporal server for the whole run."""
 
 import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -9,6 +10,10 @@ from temporalio.testing import WorkflowEnvironment
 
 from workflows.names import SEARCH_ATTRIBUTES
 from workflows.plugin import slipway_plugin
+
+# What runs in the background of a shell ignores SIGINT and leaves that to its children; some tests
+# press Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The server as `slipway up` starts it (one shard: see docs/decisions).
 TUNED = {

@@ -1,0 +1,1 @@
+"""What keeps running and carries traffic while slipway restarts: edge proxy and supervisor."""
