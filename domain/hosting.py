@@ -81,10 +81,14 @@ class HostState(Record):
     since_ms: int
     targets: dict[str, str] = {}  # target: host:port
     instances: int = 0
+    version: str = ""  # of slipway, when the supervisor was started
 
 
 class Shutdown(Record):
-    """Supervisor: end; with `services` every instance and the edge too, else they go on."""
+    """Supervisor: end; with `services` every instance and the edge too, else they go on.
+
+    Where there is no target and no instance nothing goes on: the edge ends too.
+    """
 
     op: Literal["shutdown"] = "shutdown"
     services: bool = False
@@ -94,6 +98,24 @@ class Listen(Record):
     """Edge: serve a target on the listening socket that comes along (SCM_RIGHTS)."""
 
     op: Literal["listen"] = "listen"
+    target: str
+
+
+class GiveBack(Record):
+    """Edge: answers `{}` with the listening socket of a target (SCM_RIGHTS), and serves on.
+
+    So a supervisor that was started again holds the socket too, and an edge that is killed later
+    only queues connections. An unknown target is refused with code `unknown_target`.
+    """
+
+    op: Literal["give_back"] = "give_back"
+    target: str
+
+
+class Unlisten(Record):
+    """Edge: close the listening socket of a target and forget its routes; a repeat is fine."""
+
+    op: Literal["unlisten"] = "unlisten"
     target: str
 
 
@@ -130,7 +152,10 @@ class Observe(Record):
 
 
 class Drain(Record):
-    """Edge: wait until an instance without weight has no request left, or the deadline."""
+    """Edge: wait until an instance without weight has no request left, or the deadline.
+
+    Answers `{"drained": bool}`; with weight it is refused with code `has_weight`.
+    """
 
     op: Literal["drain"] = "drain"
     target: str
