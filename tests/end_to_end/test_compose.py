@@ -214,7 +214,9 @@ async def stack(
     host = Host(folder, installed, addresses)
     registered = await _document(host, "init", *SERVICES["init"]["command"], "--json")
     before = await host.healthy(INTEGRATIONS)
-    make_repository(host.folder(INTEGRATIONS, "/repositories"))
+    repositories = host.folder(INTEGRATIONS, "/repositories")
+    make_repository(repositories)
+    shutil.copy(IDEA, repositories / "idea.yaml")
     workers: dict[str, asyncio.subprocess.Process] = {}
     try:
         for queue in QUEUES:
@@ -222,7 +224,8 @@ async def stack(
         for queue in QUEUES:
             await until(partial(host.seen_alive, queue, workers[queue]), 60)
         record = await _document(
-            host, INTEGRATIONS, "slipway", "idea", "start", str(IDEA), "--repo", REPOSITORY,
+            host, INTEGRATIONS, "slipway", "idea", "start", "/repositories/idea.yaml", "--repo",
+            REPOSITORY,
             "--wait", "--json",
         )  # fmt: skip
         url = host.environment(INTEGRATIONS)["SLIPWAY_DATABASE_URL"]
