@@ -1,5 +1,6 @@
 """What the audit entry of a fact says: its body, and the free text that stands beside it."""
 
+import json
 from collections.abc import Mapping
 from functools import singledispatch
 from typing import NamedTuple
@@ -25,7 +26,20 @@ from domain.fact import (
     TaskMoved,
     WaitsChanged,
 )
+from domain.record import digest
 from domain.review import GateResult
+from domain.rollout import RolloutPlan, Undo
+from domain.rollout_fact import (
+    HookRan,
+    MergesQuarantined,
+    QuarantineCured,
+    RolloutEnded,
+    RolloutMoved,
+    RolloutPlanned,
+    RolloutUndone,
+    VerdictGiven,
+)
+from domain.verdict import ClassEvidence
 
 
 class Told(NamedTuple):
@@ -164,3 +178,81 @@ def _(fact: ReleaseMade) -> Told:
 def _(fact: IdeaEnded) -> Told:
     outcome = fact.outcome
     return Told({"stage": outcome.stage, "failure": outcome.failure}, {"reason": outcome.reason})
+
+
+@told.register
+def _(fact: RolloutPlanned) -> Told:
+    plan = fact.plan
+    body = plan.model_dump(mode="json", include={"rollout", "sha", "tag", "first", "merges"})
+    body["target"] = plan.place.target
+    body["anchor_sha"] = plan.anchor.sha if plan.anchor else ""
+    body["steps"] = [
+        {"weight": step.weight, "hold_ms": round(step.hold_s * 1000)} for step in plan.steps
+    ]
+    return Told({**body, "bake_ms": round(plan.bake_s * 1000), "plan_sha256": _plan_sha256(plan)})
+
+
+def _plan_sha256(plan: RolloutPlan) -> str:
+    return digest(json.dumps(plan.model_dump(mode="json"), sort_keys=True).encode())
+
+
+@told.register
+def _(fact: RolloutMoved) -> Told:
+    body = fact.model_dump(mode="json", include={"rollout", "state", "step", "weight"})
+    return Told(body, {"reason": fact.reason})
+
+
+@told.register
+def _(fact: VerdictGiven) -> Told:
+    kept = {"verdict", "label", "guard", "ticks", "requests", "at_ms"}
+    body = fact.verdict.model_dump(mode="json", include=kept)
+    body |= {"rollout": fact.rollout, "step": fact.step}
+    body["classes"] = [_evidence(each) for each in fact.verdict.classes]
+    return Told(body, {"reason": fact.verdict.reason})
+
+
+def _evidence(evidence: ClassEvidence) -> dict[str, object]:
+    """Return the evidence with its real numbers as text, for an entry holds only whole ones."""
+    values = evidence.model_dump(mode="json", exclude={"interval"})
+    low, high = evidence.interval
+    values |= {"interval_low": low, "interval_high": high}
+    return {name: repr(v) if isinstance(v, float) else v for name, v in values.items()}
+
+
+@told.register
+def _(fact: RolloutUndone) -> Told:
+    undo = fact.undo
+    kept = {"rollout", "verified", "generation", "anchor_sha"}
+    body = undo.model_dump(mode="json", include=kept | _MOMENTS)
+    return Told(body, {"reason": undo.reason, "checks": "\n".join(undo.checks)})
+
+
+_MOMENTS = {name for name in Undo.model_fields if name.endswith("_ms")}
+
+
+@told.register
+def _(fact: RolloutEnded) -> Told:
+    result = fact.result
+    kept = {"rollout", "target", "status", "sha", "tag", "merges", "superseded_by", "bad_since_ms"}
+    body = result.model_dump(mode="json", include=kept)
+    body["exposure"] = round(result.exposure * 10_000)
+    return Told(body, {"reason": result.reason})
+
+
+@told.register
+def _(fact: MergesQuarantined) -> Told:
+    kept = {"repository", "sha", "rollout", "key"}
+    items = [item.model_dump(mode="json", include=kept) for item in fact.items]
+    texts = {f"reason_{number}": item.reason for number, item in enumerate(fact.items)}
+    return Told({"items": items}, texts)
+
+
+@told.register
+def _(fact: QuarantineCured) -> Told:
+    return Told(fact.model_dump(mode="json", exclude={"kind"}))
+
+
+@told.register
+def _(fact: HookRan) -> Told:
+    body = fact.model_dump(mode="json", include={"rollout", "hook", "ok"})
+    return Told(body, {"reason": fact.reason})

@@ -12,6 +12,16 @@ from domain.plan import Skeleton
 from domain.policy import Decision
 from domain.record import ArtifactRef, Record
 from domain.review import GateResult
+from domain.rollout_fact import (
+    HookRan,
+    MergesQuarantined,
+    QuarantineCured,
+    RolloutEnded,
+    RolloutMoved,
+    RolloutPlanned,
+    RolloutUndone,
+    VerdictGiven,
+)
 
 
 class IdeaRevised(Record):
@@ -169,6 +179,14 @@ Fact = Annotated[
     | InputGiven
     | Steered
     | ReleaseMade
+    | RolloutPlanned
+    | RolloutMoved
+    | VerdictGiven
+    | RolloutUndone
+    | RolloutEnded
+    | MergesQuarantined
+    | QuarantineCured
+    | HookRan
     | IdeaEnded,
     Field(discriminator="kind"),
 ]

@@ -13,7 +13,8 @@ class Record(BaseModel):
     documents that people write are read by `config.files`, which refuses them.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Infinity travels as text: as JSON's null, which is the default, it could not be read again
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
     def but(self, **changes: object) -> Self:
         """Return a copy with these fields changed (values are not validated again)."""

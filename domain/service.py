@@ -8,6 +8,7 @@ from domain.record import Record
 
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 Line = Annotated[str, Field(min_length=1, max_length=4_000)]
+MaybeLine = Annotated[str, Field(max_length=4_000)]  # empty: none
 Path = Annotated[str, Field(pattern=r"^/\S*$", max_length=400)]
 
 
@@ -61,10 +62,10 @@ class Strategy(Record):
     hold_cap: float = Field(default=1_800, ge=0)  # seconds; a step without evidence ends then
     bake: float = Field(default=1_800, ge=0, le=7 * 86_400)  # seconds at 100 per cent
     keep_old: float = Field(default=900, ge=0, le=7 * 86_400)  # seconds the old one stays warm
-    smoke: Line = ""  # a shell line; SLIPWAY_INSTANCE_URL names the new instance
+    smoke: MaybeLine = ""  # a shell line; SLIPWAY_INSTANCE_URL names the new instance
     confirm: tuple[Literal["start", "step", "promote"], ...] = ()  # where a person says yes
-    pre: Line = ""
-    post: Line = ""
+    pre: MaybeLine = ""
+    post: MaybeLine = ""
     on_failure: Literal["rollback", "freeze", "ask"] = "rollback"
     on_inconclusive: Literal["hold_ask", "promote", "rollback"] = "hold_ask"
     promote_mde: float = Field(default=0, ge=0)  # with `promote`: largest blind risk ratio
@@ -121,7 +122,7 @@ class Service(Record):
     needs: tuple[ServiceName, ...] = ()
     build: tuple[Line, ...] = Field(default=(), max_length=20)  # shell lines in the release folder
     run: tuple[str, ...] = Field(min_length=1)  # {port} and {release} are filled in
-    pre_deploy: Line = ""  # e.g. a migration, run once per rollout before the first instance
+    pre_deploy: MaybeLine = ""  # e.g. a migration, run once per rollout before the first instance
     health: Probe = Probe(interval=10)
     ready: Ready = Ready()
     env: dict[str, str] = {}

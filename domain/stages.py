@@ -12,6 +12,7 @@ from domain.fact import (
     TaskMoved,
     WaitsChanged,
 )
+from domain.rollout_fact import RolloutFact
 
 _REVISED = (Stage.VALIDATING, Stage.PLANNING)  # a new revision of the spec, until Deploying
 
@@ -80,7 +81,8 @@ def legal(now: Stage, to: Stage) -> bool:
 def after_end(fact: Fact, stage: Stage, *, ended: bool) -> bool:
     """Return whether `fact` may still be told of an idea that is at the terminal `stage`.
 
-    What only adds evidence or tidies up may; what would change the idea again may not.
+    What only adds evidence or tidies up may, and what is told of its rollouts, which may go on
+    after it; what would change the idea again may not.
     """
     match fact:
         case IdeaEnded():
@@ -92,7 +94,7 @@ def after_end(fact: Fact, stage: Stage, *, ended: bool) -> bool:
         case QuestionClosed():
             return fact.state in ("void", "expired")
         case _:
-            return isinstance(fact, Steered | AttemptEnded | GatesRan)
+            return isinstance(fact, Steered | AttemptEnded | GatesRan | RolloutFact)
 
 
 def stage_after(fact: Fact, stage: Stage) -> Stage:

@@ -78,6 +78,49 @@ def _ended(body: Body, texts: Texts) -> str:
     return _because(f"ended: {body['stage']}{failure}", texts)
 
 
+def _planned(body: Body, _texts: Texts) -> str:
+    steps = ", ".join(percent(step["weight"]) for step in body["steps"])
+    way = f" in steps of {steps}" if steps else ""
+    return f"plans {body['tag'] or body['sha'][:12]} for {body['target']}{way}"
+
+
+def _moved(body: Body, texts: Texts) -> str:
+    share = f" at {percent(body['weight'])}" if body["weight"] else ""
+    return _because(f"release is {body['state'].replace('_', ' ')}{share}", texts)
+
+
+def _verdict(body: Body, texts: Texts) -> str:
+    label = f" ({body['label'].replace('_', ' ')})" if body["label"] else ""
+    return _because(
+        f"verdict on step {body['step'] + 1}: {body['verdict'].replace('_', ' ')}{label}", texts
+    )
+
+
+def _undone(body: Body, texts: Texts) -> str:
+    back = f" to {body['anchor_sha'][:12]}" if body["anchor_sha"] else ""
+    seen = "verified" if body["verified"] else "not verified"
+    return _because(f"undone{back}, {seen}", texts)
+
+
+def _rollout_ended(body: Body, texts: Texts) -> str:
+    what = body["tag"] or body["sha"][:12]
+    return _because(f"release of {what} {body['status'].replace('_', ' ')}", texts)
+
+
+def _quarantined(body: Body, texts: Texts) -> str:
+    named = ", ".join(item["sha"][:12] for item in body["items"])
+    return _because(f"bars {named} from release", texts, "reason_0")
+
+
+def _hook(body: Body, texts: Texts) -> str:
+    return _because(f"hook {body['hook']} {'ran' if body['ok'] else 'failed'}", texts)
+
+
+def percent(basis_points: int) -> str:
+    """Return a share of the traffic for people: 500 is `5 %`."""
+    return f"{basis_points / 100:g} %"
+
+
 _LINES: dict[str, Callable[[Body, Texts], str]] = {
     "idea_registered": lambda body, texts: _because("registered", texts, "title"),
     "idea_revised": lambda body, texts: _because(
@@ -104,6 +147,16 @@ _LINES: dict[str, Callable[[Body, Texts], str]] = {
     ),
     "steered": _steered,
     "release_made": _release,
+    "rollout_planned": _planned,
+    "rollout_moved": _moved,
+    "verdict_given": _verdict,
+    "rollout_undone": _undone,
+    "rollout_ended": _rollout_ended,
+    "merges_quarantined": _quarantined,
+    "quarantine_cured": lambda body, texts: (
+        f"{body['cure_kind'].replace('_', ' ')} {body['cure'][:12]} mends {body['sha'][:12]}"
+    ),
+    "hook_ran": _hook,
     "idea_ended": _ended,
     "effect_begun": lambda body, texts: _because(f"begins {body['effect']}", texts, "intent"),
     "effect_done": lambda body, texts: _because(f"did {body['effect']}", texts, "readback"),

@@ -21,6 +21,26 @@ class Place(NamedTuple):
     actor: str = "slipway"
 
 
+class Spot(NamedTuple):
+    """The transaction, the place in the chain and the entry that a fact has got."""
+
+    conn: Connection
+    place: Place
+    seq: int
+
+    @property
+    def key(self) -> dict[str, object]:
+        return {"key": self.place.key}
+
+    @property
+    def in_round(self) -> dict[str, object]:
+        return {"key": self.place.key, "round": self.place.round}
+
+    @property
+    def stamp(self) -> dict[str, object]:
+        return {"actor": self.place.actor, "at_ms": self.place.at_ms}
+
+
 class Writer:
     """Appends entries of one operation inside one transaction that holds the writer's lock."""
 

@@ -14,6 +14,7 @@ from integrations.access import connect
 from integrations.effects import Intent
 from integrations.engine import create_file, is_file, parse, told
 from integrations.migrations import migrate
+from integrations.rollout_records import RolloutRecords
 
 T = TypeVar("T")
 _LOCK = 0x736C6970_77726974  # "slipwrit": advisory lock of PostgreSQL, one writer at a time
@@ -30,7 +31,7 @@ class Database:
     `url` is a SQLAlchemy URL of SQLite or PostgreSQL, `busy_seconds` how long a writer waits
     for another one. Methods raise `Unavailable` (locked, full, unreachable), `Rejected` and
     `Misconfigured`; of a cancelled call
-    either all is on record or nothing.
+    either all is on record or nothing. `rollouts` writes what has no entry in the audit chain.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Database:
         self._clock = clock
         self._opened = False
         self._opening = asyncio.Lock()
+        self.rollouts = RolloutRecords(self._write)
 
     async def open(self) -> None:
         """Create or upgrade the tables; every other method does so by itself, once."""

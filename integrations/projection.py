@@ -1,7 +1,6 @@
 """Projecting facts to rows: what each kind of fact changes in the tables."""
 
 from functools import singledispatch
-from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -26,7 +25,9 @@ from domain.fact import (
     WaitsChanged,
 )
 from domain.idea import Idea
-from integrations.chain import Place
+from domain.rollout_fact import RolloutFact
+from integrations.chain import Place, Spot
+from integrations.rollout_projection import project_rollout
 from integrations.rows import add, change, document, put
 from integrations.tables import (
     answers,
@@ -42,26 +43,6 @@ from integrations.tables import (
     runs,
     tasks,
 )
-
-
-class Spot(NamedTuple):
-    """The transaction, the place in the chain and the entry that a fact has got."""
-
-    conn: Connection
-    place: Place
-    seq: int
-
-    @property
-    def key(self) -> dict[str, object]:
-        return {"key": self.place.key}
-
-    @property
-    def in_round(self) -> dict[str, object]:
-        return {"key": self.place.key, "round": self.place.round}
-
-    @property
-    def stamp(self) -> dict[str, object]:
-        return {"actor": self.place.actor, "at_ms": self.place.at_ms}
 
 
 def project(spot: Spot, fact: Fact) -> None:
@@ -328,6 +309,11 @@ def _(fact: ReleaseMade, spot: Spot) -> None:
         **release,
         **spot.stamp,
     )
+
+
+@_project.register
+def _(fact: RolloutFact, spot: Spot) -> None:
+    project_rollout(fact, spot)
 
 
 @_project.register

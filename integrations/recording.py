@@ -9,8 +9,8 @@ from domain.fact import Fact, IdeaEnded
 from domain.idea import Idea
 from domain.ledger import RecordFacts, Registered, RegisterIdea
 from domain.stages import after_end, legal, stage_after
-from integrations.chain import Place, Writer, told_before
-from integrations.projection import Spot, project, put_idea, put_revision, touch
+from integrations.chain import Place, Spot, Writer, told_before
+from integrations.projection import project, put_idea, put_revision, touch
 from integrations.tables import ideas
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-SCHEMA = "0001"  # revision of integrations/migrations that these tables are
+SCHEMA = "0002"  # revision of integrations/migrations that these tables are
 
 metadata = MetaData(
     naming_convention={
@@ -335,4 +335,102 @@ inputs = Table(
     _number("asked_at_ms"),
     Column("given_at_ms", BigInteger),
     PrimaryKeyConstraint("key", "question"),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("rollout", Text, primary_key=True),
+    _idea(),
+    _number("round"),
+    _tenant(),
+    _text("actor"),
+    _text("target"),
+    _text("repository"),
+    _text("service"),
+    _text("environment"),
+    _text("sha"),
+    _text("tag"),
+    _text("state", "planned"),
+    _number("step"),
+    _number("weight"),
+    _text("reason"),
+    _flag("first"),
+    _number("exposure"),  # basis points
+    _number("bad_since_ms"),
+    Column("plan", Text),  # JSON of domain.rollout.RolloutPlan; null: refused before it was made
+    Column("undo", Text),  # JSON of domain.rollout.Undo
+    Column("result", Text),  # JSON of domain.rollout.RolloutResult
+    _number("created_at_ms"),
+    Column("started_at_ms", BigInteger),
+    _number("updated_at_ms"),
+    Column("ended_at_ms", BigInteger),
+    Index(None, "key"),
+    Index(None, "target", "created_at_ms"),
+    Index(None, "tenant", "created_at_ms"),
+)
+
+rollout_story = Table(
+    "rollout_story",
+    metadata,
+    Column("seq", BigInteger, ForeignKey("events.seq"), nullable=False),
+    _text("rollout", None),
+    _idea(),
+    _tenant(),
+    _text("kind"),
+    _text("fact"),  # JSON of a fact of domain.rollout_fact
+    _number("at_ms"),
+    PrimaryKeyConstraint("rollout", "seq"),
+)
+
+rollout_ticks = Table(
+    "rollout_ticks",
+    metadata,
+    _text("rollout", None),
+    _number("step", None),
+    _number("seq", None),
+    _tenant(),
+    _text("tick"),  # JSON of domain.tick.Tick
+    _number("at_ms"),
+    PrimaryKeyConstraint("rollout", "step", "seq"),
+)
+
+weight_changes = Table(
+    "weight_changes",
+    metadata,
+    Column("op", Text, primary_key=True),
+    _text("rollout", None),
+    _tenant(),
+    _text("weights", "{}"),  # JSON: instance to basis points
+    _number("expected_generation"),
+    Column("generation", BigInteger),  # null: begun, and nobody knows yet whether it happened
+    _number("begun_at_ms"),
+    Column("done_at_ms", BigInteger),
+    Index(None, "rollout"),
+)
+
+served = Table(
+    "served",
+    metadata,
+    Column("target", Text, primary_key=True),
+    _tenant(),
+    Column("current", Text),  # JSON of domain.rollout.Served
+    Column("last_passed", Text),
+    _text("current_undone"),  # newest rollout that was undone there: no late word of it counts
+    _text("passed_undone"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    _text("repository", None),
+    _text("sha", None),
+    _tenant(),
+    _text("rollout"),
+    _text("key"),
+    _text("reason"),
+    _number("at_ms"),
+    _text("cure"),
+    _text("cure_kind"),
+    PrimaryKeyConstraint("repository", "sha"),
 )

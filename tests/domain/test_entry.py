@@ -33,8 +33,20 @@ from domain.plan import Skeleton, SkeletonTask
 from domain.policy import Decision, PolicyOutcome
 from domain.record import ArtifactRef
 from domain.review import GateResult, Verdict
+from domain.rollout import Quarantined, RolloutResult, RolloutState, Undo
+from domain.rollout_fact import (
+    HookRan,
+    MergesQuarantined,
+    QuarantineCured,
+    RolloutEnded,
+    RolloutMoved,
+    RolloutPlanned,
+    RolloutUndone,
+    VerdictGiven,
+)
 from domain.timeline import line
 from tests.facts import idea, question
+from tests.rollouts import FIRST, SHA, TARGET, plan, served, verdict
 
 PRIVATE = "said by Eve"
 REF = ArtifactRef(sha256="a" * 64, size=1)
@@ -139,6 +151,81 @@ FACTS: list[tuple[Fact, str]] = [
         ReleaseMade(release=RELEASE.but(base_moved=False)),
         f"ready on main as v1.0.0 ({'5' * 12})",
     ),
+    (
+        RolloutPlanned(plan=plan(anchor=served())),
+        f"plans v1.0.0 for {TARGET} in steps of 5 %, 100 %",
+    ),
+    (RolloutPlanned(plan=plan(steps=(), tag="")), f"plans {'5' * 12} for {TARGET}"),
+    (
+        RolloutMoved(
+            rollout=FIRST, state=RolloutState.SHIFTING, step=1, weight=1_250, reason=PRIVATE
+        ),
+        f"release is shifting at 12.5 %: {PRIVATE}",
+    ),
+    (
+        RolloutMoved(rollout=FIRST, state=RolloutState.RESTORED_UNVERIFIED),
+        "release is restored unverified",
+    ),
+    (
+        VerdictGiven(rollout=FIRST, step=1, verdict=verdict(reason=PRIVATE)),
+        f"verdict on step 2: fail: {PRIVATE}",
+    ),
+    (
+        VerdictGiven(
+            rollout=FIRST, step=0, verdict=verdict(verdict="no_data", label="no_control", reason="")
+        ),
+        "verdict on step 1: no data (no control)",
+    ),
+    (
+        RolloutUndone(
+            undo=Undo(
+                rollout=FIRST, verified=True, reason=PRIVATE, anchor_sha="a" * 40,
+                restored_ms=5, checks=(PRIVATE,),
+            )
+        ),
+        f"undone to {'a' * 12}, verified: {PRIVATE}",
+    ),
+    (
+        RolloutUndone(undo=Undo(rollout=FIRST, verified=False, reason="")),
+        "undone, not verified",
+    ),
+    (
+        RolloutEnded(
+            result=RolloutResult(
+                rollout=FIRST, target=TARGET, status=RolloutState.PASSED, reason=PRIVATE, sha=SHA,
+                tag="v1.0.0", exposure=0.125,
+            )
+        ),
+        f"release of v1.0.0 passed: {PRIVATE}",
+    ),
+    (
+        RolloutEnded(
+            result=RolloutResult(
+                rollout=FIRST, target=TARGET, status=RolloutState.HELD, reason="", sha=SHA
+            )
+        ),
+        f"release of {'5' * 12} held",
+    ),
+    (
+        MergesQuarantined(
+            items=tuple(
+                Quarantined(
+                    repository="r", sha=sha * 40, rollout=FIRST, key="k", reason=PRIVATE, at_ms=1
+                )
+                for sha in "ab"
+            )
+        ),
+        f"bars {'a' * 12}, {'b' * 12} from release: {PRIVATE}",
+    ),
+    (
+        QuarantineCured(repository="r", sha=SHA, cure="c" * 40, cure_kind="flag_off"),
+        f"flag off {'c' * 12} mends {'5' * 12}",
+    ),
+    (HookRan(rollout=FIRST, hook="pre", ok=True), "hook pre ran"),
+    (
+        HookRan(rollout=FIRST, hook="post", ok=False, reason=PRIVATE),
+        f"hook post failed: {PRIVATE}",
+    ),
     (IdeaEnded(outcome=Outcome(stage=Stage.COMPLETED)), "ended: Completed"),
     (
         IdeaEnded(outcome=Outcome(stage=Stage.FAILED, failure="infra", reason=PRIVATE)),
@@ -159,6 +246,19 @@ def test_every_kind_of_fact_is_told_here():
     union = get_args(get_args(Fact)[0] if get_args(Fact)[1:] else Fact)
 
     assert {type(fact) for fact, _ in FACTS} == set(union)
+
+
+def test_real_numbers_of_a_verdict_stand_in_the_entry_to_the_last_digit():
+    body = told(VerdictGiven(rollout=FIRST, step=0, verdict=verdict())).body
+
+    assert body["classes"][0]["log_e"] == "7.25"
+    assert body["classes"][0]["interval_high"] == "inf"
+
+
+def test_the_entry_of_a_plan_names_its_digest():
+    one, other = (told(RolloutPlanned(plan=plan(bake_s=bake))).body for bake in (1, 2))
+
+    assert one["plan_sha256"] != other["plan_sha256"]
 
 
 def test_what_is_not_a_fact_is_not_told():

@@ -16,6 +16,8 @@ from domain.fact import (
     TaskMoved,
     WaitsChanged,
 )
+from domain.rollout import RolloutState, Undo
+from domain.rollout_fact import RolloutMoved, RolloutUndone
 from domain.stages import EDGES, FROM_ANYWHERE, after_end, legal, stage_after
 from tests.facts import WAY_TO_INTEGRATING
 
@@ -92,6 +94,8 @@ def test_every_stage_is_either_terminal_or_has_a_way_out():
         (Steered(verb="cancel", actor="ada", via="cli"), True),
         (AttemptEnded(task="t", attempt=1, backend="builtin", status="failed"), True),
         (GatesRan(where="task", sha="s", base_sha="b", results=()), True),
+        (RolloutMoved(rollout="r", state=RolloutState.UNDOING), True),
+        (RolloutUndone(undo=Undo(rollout="r", verified=True, reason="errors")), True),
         (StageReached(stage=Stage.FAILED), False),
         (BaseResolved(base_sha="b"), False),
     ],
