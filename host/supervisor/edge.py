@@ -1,0 +1,209 @@
+"""The edge as a process: started, adopted, given its sockets again each time it is new."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from domain.errors import Rejected, Unavailable
+from domain.hosting import GiveBack, Listen, Ping, Unlisten
+from domain.record import Record
+from host.supervisor import logs, restarts
+from host.supervisor.census import Identity
+from host.supervisor.edge_words import EdgeWords
+from host.supervisor.folder import Folder, write_whole
+from host.supervisor.public import Public
+from host.supervisor.running import Running, clean_environment, spawn
+from host.supervisor.tasks import first_of
+
+_READY = 15.0  # seconds from its start to its first answer
+_ASK = 5.0  # seconds between two questions whether it lives
+_DEAF = 3  # such questions without an answer in time, then it is killed
+_LONGEST = 5.0  # seconds between two starts: all traffic waits for it
+_FILES = 65_536
+
+Tell = Callable[[str], None]
+
+
+class Known(Record):
+    """What is written down of the edge."""
+
+    boot: str
+    pid: int
+    start: int
+
+
+class Edge:
+    """Keeps the edge alive and its ports served."""
+
+    def __init__(self, folder: Folder, public: Public, tell: Tell) -> None:
+        self._folder = folder
+        self._public = public
+        self._tell = tell
+        self._words = EdgeWords(folder.edge_door)
+        self._process: Running | None = None
+        self._serving = asyncio.Event()
+        self._log = folder.log("edge")
+
+    @property
+    def pid(self) -> int:
+        """Its process; 0: none runs now."""
+        return self._process.who.pid if self._process and not self._process.over else 0
+
+    async def take_up(self) -> None:
+        """Find the edge that an earlier supervisor started, and hold its sockets again."""
+        self._process = self._found()
+        if self._process is None:
+            return
+        self._tell(f"a new supervisor looks after the edge, process {self.pid}")
+        try:
+            await self._words.ask(Ping())
+            for target in self._public.missing:
+                await self._ask_back(target)
+        except Unavailable as error:
+            self._tell(f"the edge is ended: {error}")
+            await self._kill()
+
+    async def _ask_back(self, target: str) -> None:
+        try:
+            _, sockets = await self._words.ask(GiveBack(target=target))
+        except Rejected:
+            return  # it never got that one: it is bound anew
+        for public in sockets[:1]:
+            self._public.adopt(target, public)
+
+    async def run(self) -> None:
+        """Keep it running, until cancelled."""
+        times: tuple[float, ...] = ()
+        while True:
+            began = time.monotonic()
+            reason = await self._live()
+            self._serving.clear()
+            await self._kill()
+            times = restarts.recent(times, began)
+            pause = min(_LONGEST, restarts.pause(len(times), restarts.chance()))
+            times = (*times, time.monotonic())
+            self._tell(f"the edge {reason}; starts again in {pause:.1f} s")
+            await asyncio.sleep(pause)
+
+    async def _live(self) -> str:
+        """Live one process of it; return why that ended."""
+        try:
+            process = self._process = self._process or self._start()
+        except OSError as error:
+            return f"cannot be started: {error}"
+        why = await first_of(process.ended(), self._watch())
+        if process.over:
+            words = logs.last_words(self._log)
+            return f"ended with {await process.ended()}{f': {words}' if words else ''}"
+        return str(why)
+
+    async def _watch(self) -> str:
+        """Make it serve, then ask from time to time; return what is wrong with it."""
+        try:
+            await self._answers()
+            for target, public in self._public:
+                await self.listen(target, public)
+        except (Unavailable, Rejected) as error:
+            return f"does not serve: {error}"
+        self._serving.set()
+        deaf = 0
+        while deaf < _DEAF:
+            await asyncio.sleep(_ASK)
+            try:
+                await self._words.ask(Ping())
+            except (Unavailable, Rejected):
+                deaf += 1
+            else:
+                deaf = 0
+        return f"gave no answer {_DEAF} times"
+
+    async def _answers(self) -> None:
+        """Wait for its first answer; raises `Unavailable` when that takes too long."""
+        deadline = time.monotonic() + _READY
+        while True:
+            try:
+                await self._words.ask(Ping())
+            except Unavailable:
+                if time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(0.02)
+            else:
+                return
+
+    async def listen(self, target: str, public: socket.socket) -> None:
+        """Hand a public socket over; raises `Unavailable` or `Rejected`."""
+        await self._words.ask(Listen(target=target), [public])
+
+    async def serving(self, patience: float = _READY) -> None:
+        """Wait until it serves; raises `Unavailable` when that takes too long."""
+        try:
+            async with asyncio.timeout(patience):
+                await self._serving.wait()
+        except TimeoutError as error:
+            raise Unavailable(
+                "the edge does not run", code="edge_away", hint=f"its log is {self._log}"
+            ) from error
+
+    async def close(self, target: str) -> None:
+        """Let it close a public socket; one that is away holds none."""
+        with suppress(Unavailable):
+            await self._words.ask(Unlisten(target=target))
+
+    def _start(self) -> Running:
+        self._folder.edge_door.unlink(missing_ok=True)
+        command = [sys.executable, "-P", "-m", "host.edge"]
+        folder = ["--state", str(self._folder.edge_state), "--admin", str(self._folder.edge_door)]
+        path = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+        process = spawn(
+            [*command, *folder], cwd="/", env=clean_environment(path), log=self._log, files=_FILES
+        )
+        self._tell(f"the edge started, process {process.who.pid}")
+        self._write(process.who)
+        return process
+
+    def _write(self, who: Identity) -> None:
+        known = Known(boot=who.boot, pid=who.pid, start=who.start)
+        try:
+            write_whole(self._folder.edge_identity, known.model_dump_json())
+        except OSError as error:
+            self._tell(f"the edge's process cannot be written down: {error}")
+
+    def _found(self) -> Running | None:
+        try:
+            known = Known.model_validate_json(self._folder.edge_identity.read_text())
+            return Running(Identity(known.boot, known.pid, known.start))
+        except (OSError, ValueError):  # nothing written, or it is gone
+            return None
+
+    async def end(self, patience: float) -> None:
+        """End it: asked first, so that what is in flight can be answered."""
+        if self._process is None:
+            return
+        self._process.send(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                await self._process.ended()
+        await self._kill()
+        self._folder.edge_identity.unlink(missing_ok=True)
+
+    async def _kill(self) -> None:
+        if self._process is None:
+            return
+        self._process.send(signal.SIGKILL)
+        await self._process.ended()
+        self._process = None
+
+    def leave(self) -> None:
+        """Look after it no more; it goes on."""
+        if self._process:
+            self._process.forget()
+
+    def look(self) -> None:
+        """Cut its log when it has grown."""
+        with suppress(OSError):
+            logs.turn(self._log)
