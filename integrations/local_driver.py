@@ -1,0 +1,171 @@
+"""The driver `local`: releases in folders, processes under the host, traffic through its edge."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from domain.deployment import (
+    FULL,
+    Artefact,
+    BuildOrder,
+    Capabilities,
+    Inspection,
+    Instance,
+    Observation,
+    ObserveOrder,
+    Place,
+    Route,
+    StartOrder,
+    WeightOrder,
+)
+from domain.errors import Rejected, Unavailable
+from domain.hosting import RouteTraffic, StartProcess
+from domain.service import Environment
+from integrations.gates.ports import Commands
+from integrations.host_sockets import Sockets
+from integrations.local_releases import Objects, Releases
+
+
+class LocalDriver:
+    """One machine: this one. What it started outlives the worker and all of slipway."""
+
+    def __init__(self, releases: Path, host: Path, git: Objects, processes: Commands) -> None:
+        """`releases` gets a folder per release, `host` holds the two sockets of the host."""
+        self._releases = Releases(releases, git, processes)
+        self._host = Sockets(host)
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(name="local", sticky=True)
+
+    async def build(self, order: BuildOrder) -> Artefact:
+        """Build in the sandbox, with network; see `Releases.build`."""
+        return await self._releases.build(order)
+
+    async def start(self, order: StartOrder) -> Instance:
+        """Ensure the public port and one instance; it is not ready yet when this returns."""
+        release = self._releases.check(order.place, order.artefact)
+        target, environment = order.place.target, order.environment
+        await self._host.declare(target, environment.host, environment.port)
+        return await self._host.start(_process(order, release))
+
+    async def probe(self, place: Place, environment: Environment, instance: str) -> Instance:
+        """Return what the supervisor's own probes say."""
+        found = await self._host.instances(place.target)
+        gone = Instance(instance=instance, target=place.target, digest="", state="gone")
+        return next((each for each in found if each.instance == instance), gone)
+
+    async def inspect(self, place: Place, environment: Environment) -> Inspection:
+        generation, routes = await self._host.routes(place.target)
+        return Inspection(
+            target=place.target,
+            generation=generation,
+            routes=routes,
+            instances=await self._host.instances(place.target),
+        )
+
+    async def set_weights(self, order: WeightOrder) -> int:
+        """Route by the edge; living instances without weight stay known to it, for testers."""
+        target, service = order.place.target, order.service
+        strategy = order.environment.strategy or service.strategy
+        return await self._host.route(
+            RouteTraffic(
+                target=target,
+                routes=_weighed(order, await self._routable(target)),
+                expected_generation=order.expected_generation,
+                op_id=order.op,
+                sticky=strategy.sticky,
+                timeout_s=service.timeout,
+                slow_ms=service.slow.objective_ms,
+            )
+        )
+
+    async def _routable(self, target: str) -> tuple[Route, ...]:
+        """Return the living instances; while no supervisor runs, those that the edge knows."""
+        try:
+            return tuple(_route(each) for each in await self._host.instances(target))
+        except Unavailable:
+            return (await self._host.routes(target))[1]
+
+    async def drain(
+        self, place: Place, environment: Environment, instance: str, deadline_s: float
+    ) -> bool:
+        """Wait at the edge; raises `Rejected` (`has_weight`) while traffic goes to it."""
+        return await self._host.drain(place.target, instance, deadline_s)
+
+    async def stop(self, place: Place, environment: Environment, instance: str) -> None:
+        found = await self.probe(place, environment, instance)
+        if found.state != "gone":
+            await self._host.stop(instance)
+
+    async def observe(self, order: ObserveOrder) -> Observation:
+        target = order.place.target
+        generation, counts = await self._host.observe(target, order.slow_ms)
+        at_ms = time.time_ns() // 1_000_000
+        instances = await self._host.instances(target)
+        return Observation(
+            target=target, at_ms=at_ms, generation=generation, counts=counts, instances=instances
+        )
+
+    async def prune(
+        self, place: Place, environment: Environment, keep: tuple[str, ...]
+    ) -> tuple[str, ...]:
+        """Remove old releases, never one that an instance runs."""
+        running = {each.sha for each in await self._host.instances(place.target)}
+        return await self._releases.prune(place, running.union(keep))
+
+
+def _process(order: StartOrder, release: Path) -> StartProcess:
+    service, environment = order.service, order.environment
+    ours = {
+        "SLIPWAY_INSTANCE": order.instance,
+        "SLIPWAY_TARGET": order.place.target,
+        "SLIPWAY_VERSION": order.version,
+        "SLIPWAY_SHA": order.artefact.sha,
+    }
+    env = {**service.env, **environment.env, **ours}
+    return StartProcess(
+        instance=order.instance,
+        target=order.place.target,
+        argv=tuple(_filled(word, release) for word in service.run),
+        cwd=str(release),
+        env={name: _filled(value, release) for name, value in env.items()},
+        sha=order.artefact.sha,
+        digest=order.artefact.digest,
+        version=order.version,
+        ready=service.ready,
+        health=service.health,
+        limits=service.limits,
+        drain_s=service.drain,
+    )
+
+
+def _filled(word: str, release: Path) -> str:
+    """Fill the release's folder in; the port is filled in by the supervisor, who chooses it."""
+    return word.replace("{release}", str(release))
+
+
+def _route(instance: Instance) -> Route:
+    return Route(
+        instance=instance.instance,
+        address=instance.address,
+        version=instance.version,
+        digest=instance.digest,
+        weight=0,
+    )
+
+
+def _weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
+    """Return the routes with their shares; raises `Rejected`: `unknown_instance`, `bad_weights`."""
+    known = {route.instance: route for route in routes}
+    if lost := sorted(name for name, share in order.weights.items() if share and name not in known):
+        raise Rejected(
+            f"{order.place.target} has no instance {', '.join(lost)}",
+            code="unknown_instance",
+            hint="start it before it gets traffic",
+        )
+    if sum(order.weights.values()) != FULL or min(order.weights.values()) < 0:
+        raise Rejected(
+            f"the weights {order.weights} of {order.place.target} do not sum to {FULL}",
+            code="bad_weights",
+        )
+    return tuple(route.but(weight=order.weights.get(name, 0)) for name, route in known.items())
