@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from domain.record import Record
+from domain.service import Service, ServiceName
 
 FILE_NAME = ".slipway.yaml"
 BUILT_IN = ("setup", "secrets", "churn", "protected", "scope", "census", "security")
@@ -34,14 +35,14 @@ class DeclaredGate(Record):
 
 
 class RepoConfig(Record):
-    """Schema `slipway.repo/1`; read from the base commit only, never from a change."""
+    """Schema `slipway.repo/1`; gates are read from the base commit only, never from a change."""
 
     schema_: Literal["slipway.repo/1"] = Field(default="slipway.repo/1", alias="schema")
     setup: tuple[SetupStep, ...] = Field(default=(), max_length=20)
     gates: dict[GateName, DeclaredGate] = {}
     protected_paths: tuple[str, ...] = ()
     policy: dict[str, object] = {}  # only tightens; read by the policy
-    services: dict[str, object] = {}  # kept for releases; nothing reads it yet
+    services: dict[ServiceName, Service] = {}  # which commit counts: domain.service_check
 
     model_config = {"populate_by_name": True}
 

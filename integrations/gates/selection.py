@@ -9,6 +9,7 @@ from domain.idea import Acceptance
 from domain.record import digest
 from domain.repo_config import DeclaredGate, RepoConfig
 from domain.review import GateSet, GateSpec
+from domain.service_check import judging_words
 from integrations.gates import node_environment, python_layout, python_project
 from integrations.gates.environments import project_of
 from integrations.gates.snapshot import Snapshot
@@ -71,12 +72,19 @@ def select(
     found = GateSet(
         project=project,
         gates=tuple(gates),
-        protected_paths=tuple(dict.fromkeys((*FLOOR, *config.protected_paths, *protected))),
+        protected_paths=tuple(
+            dict.fromkeys((*FLOOR, *config.protected_paths, *protected, *_judging(snap, config)))
+        ),
         origin=origin,
         notes=tuple(notes),
     )
     content = {**found.model_dump(mode="json"), "setup": [s.model_dump() for s in config.setup]}
     return found.but(digest=digest(json.dumps(content, sort_keys=True).encode()))
+
+
+def _judging(snap: Snapshot, config: RepoConfig) -> tuple[str, ...]:
+    """Return the files that services name where a release is moved or judged."""
+    return tuple(f"/{path}" for path in judging_words(config.services) if snap.has(path))
 
 
 def _detected(snap: Snapshot, project: str) -> tuple[list[GateSpec], list[str]]:

@@ -5,6 +5,7 @@ import pytest
 from config.repo import read_repo_config
 from domain.errors import Refused
 from domain.repo_config import DeclaredGate, RepoConfig, SetupStep
+from domain.service import Environment, Service, Step, Strategy
 
 FULL = """\
 schema: slipway.repo/1
@@ -17,7 +18,15 @@ gates:
   smoke: {run: ./smoke.sh}
 protected_paths: [deploy/]
 policy: {rules: []}
-services: {web: {}}
+services:
+  web:
+    run: [serve, "{port}"]
+    strategy:
+      steps:
+        - {weight: 20, hold: 6}
+        - {weight: 100, hold: 0.5}
+    environments:
+      production: {port: 8080}
 """
 
 
@@ -37,7 +46,13 @@ def test_reads_the_whole_file() -> None:
         },
         protected_paths=("deploy/",),
         policy={"rules": ()},
-        services={"web": {}},
+        services={
+            "web": Service(
+                run=("serve", "{port}"),
+                strategy=Strategy(steps=(Step(weight=20, hold=6), Step(weight=100, hold=0.5))),
+                environments={"production": Environment(port=8080)},
+            )
+        },
     ) or config.policy == {"rules": []}
 
 
@@ -56,3 +71,77 @@ def test_reads_the_whole_file() -> None:
 def test_refuses_what_it_does_not_know(text: str) -> None:
     with pytest.raises(Refused):
         read_repo_config(text, ".slipway.yaml")
+
+
+SERVICE = """\
+schema: slipway.repo/1
+services:
+  web:
+    run: [serve, "{port}"]
+    environments:
+      production: {port: 8080}
+"""
+
+
+def refused(text: str) -> list[tuple[str, int, str]]:
+    with pytest.raises(Refused) as told:
+        read_repo_config(text, ".slipway.yaml")
+    return [(each.path, each.line, each.message) for each in told.value.problems]
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "line", "reason"),
+    [
+        ("    drivers: x\n", "services.web.drivers", 7, "is not a key that is known here"),
+        ("    replicas: two\n", "services.web.replicas", 7, "should be a whole number"),
+        ("    needs: [db]\n", "services.web.needs[0]", 7, "no service is called 'db'"),
+        ("    strategy: {kind: sideways}\n", "services.web.strategy.kind", 7, "'canary'"),
+        (
+            "    strategy:\n      steps:\n        - {weight: 50, hold: 1}\n",
+            "services.web.strategy.steps[0].weight",
+            9,
+            "the last step must be 100 per cent, not 50",
+        ),
+        ("    secrets: [TOKEN=abc]\n", "services.web.secrets[0]", 7, "not a value"),
+        ("    health: {path: no-slash}\n", "services.web.health.path", 7, "should match"),
+    ],
+)
+def test_says_where_a_service_is_wrong(change: str, path: str, line: int, reason: str) -> None:
+    told = refused(SERVICE + change)
+
+    assert [(where, at) for where, at, _ in told] == [(path, line)]
+    assert f".slipway.yaml, line {line}: `{path}`" in told[0][2]
+    assert reason in told[0][2]
+    assert "TOKEN" not in told[0][2]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "path", "reason"),
+    [
+        ('[serve, "{port}"]', "[]", "services.web.run", "at least 1 item"),
+        ('[serve, "{port}"]', "[serve]", "services.web.run", "on which port to listen"),
+        ("{port: 8080}", "{port: 8080, driver: kubernetes}",
+         "services.web.environments.production.driver", "'local'"),
+        ("{port: 8080}", "{}", "services.web", "environments.production.port is missing"),
+        ("{port: 8080}", "{driver: command}", "services.web",
+         "environments.production.command is missing"),
+        ("  web:", "  Web:", "services.Web", "should match pattern"),
+    ],
+)  # fmt: skip
+def test_refuses_a_service_that_could_not_run(old: str, new: str, path: str, reason: str) -> None:
+    told = refused(SERVICE.replace(old, new))
+
+    assert told[0][0] == path
+    assert reason in told[0][2]
+
+
+def test_tells_all_flaws_at_once_in_the_order_of_the_file() -> None:
+    text = SERVICE + SERVICE.split("services:\n")[1].replace("web:", "api:") + "    paths: []\n"
+
+    told = refused(text + "    needs: [db]\n")
+
+    assert [(path, line) for path, line, _ in told] == [
+        ("services.api.environments.production.port", 10),
+        ("services.api.paths", 11),
+        ("services.api.needs[0]", 12),
+    ]

@@ -351,3 +351,23 @@ def test_mypy_reads_the_package_unless_its_settings_name_files() -> None:
 
     assert gates(bare)["types"].run.endswith("--hide-error-context src/shop")
     assert gates(named)["types"].run.endswith("--hide-error-context")
+
+
+def test_programs_that_judge_a_release_are_protected() -> None:
+    config = RepoConfig.model_validate(
+        {
+            "services": {
+                "web": {
+                    "run": ["serve", "{port}"],
+                    "strategy": {"smoke": "./smoke.sh --deep"},
+                    "environments": {"production": {"port": 8080}},
+                }
+            }
+        }
+    )
+
+    found = selection.select(files({"smoke.sh": "", "x": ""}), config, "declared", (), (), ())
+
+    assert "/smoke.sh" in found.protected_paths
+    assert "/x" not in found.protected_paths
+    assert not any("--deep" in path for path in found.protected_paths)
