@@ -5,12 +5,13 @@ from collections.abc import Callable
 from domain.deployment import FULL
 from domain.rollout import PlannedStep
 from domain.service import Environment, Service, Step, Strategy
-from domain.verdict import CountClass, JudgeSetup
+from domain.verdict import JudgeSetup
 
 WEIGHTS = (5, 10, 25, 50, 100)  # per cent, where a canary does not say its own
 
-# Smallest ratio seen of a class, from the requests of control and canary and the base's share.
-Mde = Callable[[JudgeSetup, CountClass, int, int, float], float]
+# Smallest ratio of error shares that is seen: setup, requests per second, basis points of the new
+# release, seconds, error share of the stable one.
+Mde = Callable[[JudgeSetup, float, float, float, float], float]
 
 
 def chosen_strategy(service: Service, environment: Environment) -> Strategy:
@@ -40,20 +41,16 @@ def plan_steps(
     """Return the steps with the smallest ratio that each can see at `rps` requests per second.
 
     Evidence is carried along, so a step sees with all requests since the first one. Nothing is
-    said where the traffic is not known, of a step that nobody judges, and of slow answers, whose
-    usual share is not known.
+    said where the traffic is not known, and of a step that nobody judges against a control.
     """
-    planned, control, canary = [], 0.0, 0.0
+    planned, seconds, shifted = [], 0.0, 0.0
     for index, step in enumerate(steps_of(chosen_strategy(service, environment))):
-        share = step.weight / 100
-        canary += rps * step.hold * share
-        control += rps * step.hold * (1 - share)
-        seen = rps > 0 and step.hold > 0
-        ratios = {
-            each.name: mde(setup, each, round(control), round(canary), base_rate)
-            for each in setup.classes
-            if seen and each.name == "error"
-        }
-        weight = round(share * FULL)
-        planned.append(PlannedStep(index=index, weight=weight, hold_s=step.hold, mde=ratios))
+        weight = round(step.weight / 100 * FULL)
+        compared = 0 < step.hold and weight < FULL
+        if compared:
+            seconds += step.hold
+            shifted += step.hold * weight
+        seen = compared and rps > 0 and setup.classes
+        ratio = {"error": mde(setup, rps, shifted / seconds, seconds, base_rate)} if seen else {}
+        planned.append(PlannedStep(index=index, weight=weight, hold_s=step.hold, mde=ratio))
     return tuple(planned)

@@ -14,9 +14,9 @@ SETUP = JudgeSetup(
 HERE = Environment(port=8080)
 
 
-def requests(setup, kind, control, canary, base_rate):
-    """Stand in for the judge: tells what it was asked."""
-    return control + canary / 1e6 + base_rate
+def asked(setup, rps, weight, seconds, base_rate):
+    """Stand in for the judge: tells how many requests the new release gets, of how many."""
+    return rps * seconds * weight / 10_000 + rps * seconds / 1e6 + base_rate
 
 
 def test_a_canary_goes_in_five_steps_unless_it_says_its_own():
@@ -29,29 +29,29 @@ def test_a_canary_goes_in_five_steps_unless_it_says_its_own():
 
 @pytest.mark.parametrize("kind", ["direct", "blue_green"])
 def test_others_move_all_traffic_at_once(kind):
-    steps = plan_steps(service(strategy=Strategy(kind=kind)), HERE, SETUP, 50, 0.01, requests)
+    steps = plan_steps(service(strategy=Strategy(kind=kind)), HERE, SETUP, 50, 0.01, asked)
 
     assert steps == (PlannedStep(index=0, weight=10_000, hold_s=0),)
 
 
 def test_a_step_sees_with_all_requests_since_the_first():
-    steps = plan_steps(service(), HERE, SETUP, 50, 0.002, requests)
+    steps = plan_steps(service(), HERE, SETUP, 50, 0.002, asked)
 
     assert [(step.index, step.weight, step.hold_s) for step in steps] == [
         (0, 500, 120), (1, 1_000, 120), (2, 2_500, 120), (3, 5_000, 120), (4, 10_000, 0),
     ]  # fmt: skip
-    assert steps[0].mde == {"error": 5_700 + 300 / 1e6 + 0.002}
-    assert steps[1].mde == {"error": 11_100 + 900 / 1e6 + 0.002}
+    assert steps[0].mde == {"error": pytest.approx(300 + 6_000 / 1e6 + 0.002)}
+    assert steps[1].mde == {"error": pytest.approx(900 + 12_000 / 1e6 + 0.002)}
     assert steps[4].mde == {}
 
 
 def test_the_strategy_of_the_environment_comes_first():
     there = HERE.but(strategy=Strategy(kind="direct"))
 
-    assert len(plan_steps(service(), there, SETUP, 50, 0.01, requests)) == 1
+    assert len(plan_steps(service(), there, SETUP, 50, 0.01, asked)) == 1
 
 
 def test_without_traffic_nothing_is_said():
-    steps = plan_steps(service(slow=Slow(objective_ms=5)), HERE, SETUP, 0, 0, requests)
+    steps = plan_steps(service(slow=Slow(objective_ms=5)), HERE, SETUP, 0, 0, asked)
 
     assert [step.mde for step in steps] == [{}] * 5
