@@ -131,6 +131,7 @@ class Counts(Record):
     bad_clients: int = 0  # bad answers, each client counted once per observation
     histogram: tuple[int, ...] = ()  # cumulative counts by `BUCKETS_MS`, the last without limit
     overdue: int = 0  # in flight for longer than the slow objective
+    passed_on: int = 0  # of `connect`: another instance took the request
 
 
 class Observation(Record):
@@ -138,6 +139,7 @@ class Observation(Record):
     at_ms: int
     generation: int
     counts: tuple[Counts, ...] = ()
+    refused: dict[str, int] = {}  # answers of the edge that no instance was asked for, by class
     instances: tuple[Instance, ...] = ()
 
 

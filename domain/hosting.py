@@ -22,7 +22,7 @@ class Declare(Record):
 
 
 class Forget(Record):
-    """Supervisor: close the public port of a target whose instances are gone."""
+    """Supervisor, and then the edge: close the public port of a target whose instances are gone."""
 
     op: Literal["forget"] = "forget"
     target: str
