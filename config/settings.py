@@ -52,6 +52,16 @@ class Settings(BaseSettings):
         return self.home / "workspaces"
 
     @property
+    def releases(self) -> Path:
+        """What was built to be run on this machine, a folder per release."""
+        return self.home / "releases"
+
+    @property
+    def host(self) -> Path:
+        """Sockets, states and logs of the host: supervisor, edge, services."""
+        return self.home / "host"
+
+    @property
     def operator(self) -> Path:
         """The operator's own policy.yaml, agents/ and recipes/."""
         return self.home / "config"

@@ -43,7 +43,7 @@ class Report(Record):
 def examine(chosen: Settings) -> Report:
     """Look at everything; never raises for what it finds."""
     looks: tuple[Callable[[Settings], Iterator[Check]], ...] = (
-        _python, _git, _home, _disk, _sandbox, _binary, _server, _database,
+        _python, _git, _home, _disk, _sandbox, _binary, _server, _host, _database,
     )  # fmt: skip
     checks = tuple(check for look in looks for check in _safely(look, chosen))
     return Report(healthy=all(check.state != "lack" for check in checks), checks=checks)
@@ -206,6 +206,26 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def _spell(version: tuple[int, ...]) -> str:
     return ".".join(str(part) for part in version)
+
+
+def _host(chosen: Settings) -> Iterator[Check]:
+    from starter.hosting import Host
+
+    if sys.platform != "linux":
+        hint = "The driver `local` does not work here; another one may."
+        yield Check(name="host", state="warning", found="services run on Linux only", hint=hint)
+        return
+    state = asyncio.run(Host(chosen.home).status())
+    if state is None:
+        hint = "Start it: `slipway up`."
+        yield Check(name="host", state="warning", found="no supervisor of services", hint=hint)
+        return
+    found = f"supervisor {state.pid}, {state.instances} instances of {len(state.targets)} targets"
+    if state.edge_pid:
+        yield Check(name="host", state="ok", found=f"{found}, edge {state.edge_pid}")
+    else:
+        hint = f"Look into {chosen.host}/logs/edge.log."
+        yield Check(name="host", state="lack", found=f"{found}, no edge", hint=hint)
 
 
 def _database(chosen: Settings) -> Iterator[Check]:

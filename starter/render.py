@@ -66,6 +66,8 @@ def up_table(state: UpState) -> RenderableType:
     grid.add_row("Temporal", f"{state.server.address}  ({whose})")
     for worker in state.workers:
         grid.add_row("worker", f"{', '.join(worker.queues)}  (process {worker.pid})")
+    if state.host:
+        grid.add_row("services", f"looked after by process {state.host}")
     grid.add_row("logs", state.logs)
     grid.add_row("stop", "slipway down")
     return Padding(grid, (0, 2))

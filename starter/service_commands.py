@@ -51,16 +51,28 @@ def _tell_state(state: "UpState", *, as_json: bool, started: bool) -> None:
     show("slipway is up" if started else "slipway is already running", up_table(state))
 
 
-def down(json: Json = False) -> int:
-    """Stop what `slipway up` runs; ideas go on where they were at the next `up`."""
+def down(
+    services: Annotated[
+        bool, typer.Option("--services", help="End deployed services too, and their proxy.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Stop what `slipway up` runs; ideas go on where they were at the next `up`.
+
+    Services that were deployed go on and stay reachable, unless --services ends them.
+    """
     from starter.background import end_up
+    from starter.hosted import leave_or_end
     from starter.place import settings
 
-    ended = end_up(settings())
+    chosen = settings()
+    ended = end_up(chosen)
+    left = leave_or_end(chosen.home, end=services)
     if json:
-        emit({"stopped": ended is not None, "pid": ended.pid if ended else None})
+        emit({"stopped": ended is not None, "pid": ended.pid if ended else None,
+              "services": left.model_dump()})  # fmt: skip
     else:
-        show("slipway is stopped" if ended else "slipway was not running")
+        show("slipway is stopped" if ended else "slipway was not running", *left.lines())
     return Exit.DONE
 
 

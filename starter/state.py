@@ -37,6 +37,7 @@ class UpState(Record):
     since_ms: int
     server: RunningServer
     workers: tuple[RunningWorker, ...] = ()
+    host: int = 0  # the supervisor of services, which outlives us; 0: none runs
     logs: str
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 from config.settings import Settings
 from domain.errors import Unavailable
 from starter.child import Family
+from starter.hosting import HostKeeper
 from starter.own_server import OwnServer
 from starter.place import command, foreign_server
 from starter.processes import adopt_orphans, birth, end, reap
@@ -38,6 +39,7 @@ class Up:
         self._server = RunningServer(address="")
         self._client: Any = None
         self._pool: WorkerPool | None = None
+        self._host = HostKeeper(chosen.home, tell, self._write)
         self._since_ms = int(time.time() * 1000)
         self._announced = False
         self._stop = asyncio.Event()
@@ -65,6 +67,7 @@ class Up:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop.set)
+        host = asyncio.create_task(self._host.keep())
         try:
             await self._unless_stopped(self._start())
             if not self._stop.is_set():
@@ -73,6 +76,7 @@ class Up:
                 announce(self._state())
                 await self._unless_stopped(self._keep_alive())
         finally:
+            host.cancel()
             await self._end()
 
     async def _unless_stopped(self, work: Work) -> None:
@@ -192,6 +196,7 @@ class Up:
             since_ms=self._since_ms,
             server=self._server,
             workers=self._pool.running if self._pool else (),
+            host=self._host.pid,
             logs=str(self._logs),
         )
 
@@ -204,6 +209,7 @@ class Up:
             await self._pool.stop()
         if self._own:
             await self._own.stop()
+        await self._host.end_idle()
         if self._announced:
             state_file(self._settings.home).unlink(missing_ok=True)
 
