@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 from domain.errors import Problem
-from domain.globs import matches
 from domain.graph import cycle
 from domain.idea import IdeaSpec
 from domain.plan import Plan, PlanTask, TaskKind
@@ -119,7 +118,7 @@ def _operations(task: PlanTask, where: str) -> Iterator[Problem]:
 def _is_within_reach(glob: str, task: PlanTask) -> bool:
     if any(sign in glob for sign in "*?["):
         return meeting((glob,), task.touches) is not None
-    return matches(glob, task.touches) and not matches(glob, task.forbid)
+    return within(glob, task.touches) and not within(glob, task.forbid)
 
 
 def _risks(task: PlanTask, spec: IdeaSpec, where: str) -> Iterator[Problem]:

@@ -110,6 +110,20 @@ def test_tells_why_a_plan_is_impossible(
 
 
 @pytest.mark.parametrize(
+    ("forbid", "expected"),
+    [([], []), (["/src/new.py"], [("outside_touches", "tasks[0].agent.operations[0]")])],
+)
+def test_a_file_may_be_named_from_the_root(
+    forbid: list[str], expected: list[tuple[str, str]]
+) -> None:
+    fix = {"op": "ruff_fix", "select": ["UP"], "paths": ["/src/new.py"]}
+    rooted = task(touches=["/src/new.py", "src/**"], forbid=forbid, agent={"operations": [fix]})
+
+    # What else is wrong with a glob that is forbidden altogether is told elsewhere.
+    assert [each for each in found(plan(rooted)) if each[0] != "forbidden"] == expected
+
+
+@pytest.mark.parametrize(
     ("budget", "path"),
     [
         ({"attempts": 5}, "budget.attempts"),
