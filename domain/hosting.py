@@ -112,13 +112,6 @@ class GiveBack(Record):
     target: str
 
 
-class Unlisten(Record):
-    """Edge: close the listening socket of a target and forget its routes; a repeat is fine."""
-
-    op: Literal["unlisten"] = "unlisten"
-    target: str
-
-
 class RouteTraffic(Record):
     """Edge: compare and swap the routes of a target; answers `{"generation": n}`.
 

@@ -46,7 +46,8 @@ class Admin:
         try:
             while (order := await line.next()) is not None:
                 answer = await self._answered(order, line)
-                await self._loop.sock_sendall(connection, json.dumps(answer).encode() + b"\n")
+                data = json.dumps(answer).encode() + b"\n"
+                await self._loop.sock_sendall(connection, data[line.hand_out(data) :])
         except OSError:
             pass  # who asked went away
         finally:
@@ -74,6 +75,9 @@ class Admin:
         target = text(order, "target", TARGET)
         if op == "listen":
             return await edge.listen(target, line.take_socket())
+        if op == "give_back":
+            line.give(edge.listener(target))
+            return {}
         if op == "forget":
             return edge.forget(target)
         if op == "inspect":
@@ -95,6 +99,7 @@ class Line:
         self._loop = asyncio.get_running_loop()
         self._buffer = bytearray()
         self._descriptors: deque[int] = deque()
+        self._given: socket.socket | None = None
 
     async def next(self) -> bytes | None:
         """Return the next line; None at the end. Raises `OSError` on one that is too long."""
@@ -118,6 +123,17 @@ class Line:
             taken.close()
             raise Refused("no_socket", "The socket that came does not listen")
         return taken
+
+    def give(self, listener: socket.socket) -> None:
+        """Let a socket go with the next answer; it stays ours too."""
+        self._given = listener
+
+    def hand_out(self, data: bytes) -> int:
+        """Send what is given with the answer's first bytes; return how many these were."""
+        given, self._given = self._given, None
+        if given is None:
+            return 0
+        return socket.send_fds(self._connection, [data], [given.fileno()])
 
     def close(self) -> None:
         for descriptor in self._descriptors:

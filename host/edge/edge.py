@@ -67,6 +67,13 @@ class Edge:
             server.close()
         return {"listening": True}
 
+    def listener(self, name: str) -> socket.socket:
+        """Return a target's listening socket; raises `Refused` (`unknown_target`)."""
+        server = self._servers.get(name)
+        if server is None:
+            raise Refused("unknown_target", f"{name} is not served here")
+        return server.sockets[0]
+
     def forget(self, name: str) -> Fields:
         """Close a target's port and drop what is kept of it; a repeat is fine."""
         server = self._servers.pop(name, None)

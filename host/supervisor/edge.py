@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from domain.errors import Rejected, Unavailable
-from domain.hosting import GiveBack, Listen, Ping, Unlisten
+from domain.hosting import Forget, GiveBack, Listen, Ping
 from domain.record import Record
 from host.supervisor import logs, restarts
 from host.supervisor.census import Identity
@@ -152,7 +152,7 @@ class Edge:
     async def close(self, target: str) -> None:
         """Let it close a public socket; one that is away holds none."""
         with suppress(Unavailable):
-            await self._words.ask(Unlisten(target=target))
+            await self._words.ask(Forget(target=target))
 
     def _start(self) -> Running:
         self._folder.edge_door.unlink(missing_ok=True)
