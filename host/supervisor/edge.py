@@ -157,10 +157,15 @@ class Edge:
     def _start(self) -> Running:
         self._folder.edge_door.unlink(missing_ok=True)
         command = [sys.executable, "-P", "-m", "host.edge"]
-        folder = ["--state", str(self._folder.edge_state), "--admin", str(self._folder.edge_door)]
+        # Relative to its folder: the path of a UNIX socket must be short.
+        folder = ["--state", self._folder.edge_state.name, "--admin", self._folder.edge_door.name]
         path = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
         process = spawn(
-            [*command, *folder], cwd="/", env=clean_environment(path), log=self._log, files=_FILES
+            [*command, *folder],
+            cwd=str(self._folder.path),
+            env=clean_environment(path),
+            log=self._log,
+            files=_FILES,
         )
         self._tell(f"the edge started, process {process.who.pid}")
         self._write(process.who)

@@ -32,7 +32,7 @@ class House:
     async def open(self) -> HostState:
         """Start a supervisor, and wait until it and its edge answer."""
         words = [sys.executable, "-P", "-m", "host", "--home", str(self.home)]
-        self.process = subprocess.Popen(words, start_new_session=True)
+        self.process = await asyncio.to_thread(subprocess.Popen, words, start_new_session=True)
 
         async def answers() -> bool:
             try:

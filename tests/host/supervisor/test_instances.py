@@ -63,7 +63,7 @@ async def test_nothing_of_ours_is_in_its_environment(house: House, tmp_path: Pat
         argv=("/bin/sh", "-c", f"env > {tmp_path / 'env'}; sleep 600"),
         env={"COLOUR": "blue", "AT": "127.0.0.1:{port}"},
     )
-    await until(async_exists(tmp_path / "env"))
+    await filled(tmp_path / "env")
     seen = await house.see()
 
     found = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().splitlines())
@@ -74,11 +74,13 @@ async def test_nothing_of_ours_is_in_its_environment(house: House, tmp_path: Pat
     assert ours == {"SLIPWAY_MARK"}
 
 
-def async_exists(path: Path):
-    async def exists() -> bool:
-        return path.exists() and path.stat().st_size > 0
+async def filled(path: Path) -> None:
+    """Wait until a file is there and has text."""
 
-    return exists
+    async def has_text() -> bool:
+        return bool(await asyncio.to_thread(lambda: path.exists() and path.read_text()))
+
+    await until(has_text)
 
 
 async def test_one_that_never_is_ready_says_so_and_starts_again(house: House):
@@ -256,6 +258,6 @@ async def test_files_are_limited(house: House, tmp_path: Path):
         argv=("/bin/sh", "-c", f"ulimit -n > {tmp_path / 'files'}; sleep 600"),
         limits=Limits(files=123),
     )
-    await until(async_exists(tmp_path / "files"))
+    await filled(tmp_path / "files")
 
     assert (tmp_path / "files").read_text().strip() == "123"
