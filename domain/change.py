@@ -60,6 +60,7 @@ class Release(Record):
     tag: str
     base_moved: bool
     provenance: str = ""
+    parent_sha: str = ""  # the commit that this round was put onto
 
 
 class _Version(NamedTuple):

@@ -116,6 +116,7 @@ class Patience(Record):
     retry_first: float = 1
     retry_max: float = 30
     plan: float = 600
+    deploy: float = 3_600  # building, starting, draining
     agent_slack: float = 120  # on top of the wall limit of an attempt
     gate_slack: float = 300  # on top of the time limit of a gate, for checkout and environment
     train_idle: float = 600  # a train without entries ends after this

@@ -136,7 +136,19 @@ class Budget(Record):
 
 
 class DeploySpec(Record):
-    strategy: Literal["none", "direct", "canary", "blue_green"] = "none"
+    """`auto`: as the repository's services say; `none`: the idea ends with the merge."""
+
+    strategy: Literal["auto", "none"] = "auto"
+
+
+class Repair(Record):
+    """How the idea mends itself when its release had to be undone; unsaid, it is reverted."""
+
+    kind: Literal["forward", "revert", "flag_off"] = "forward"
+    goal: str = Field(default="", max_length=4_000)
+    recipe: RecipeRef | None = None
+    changes: tuple[Operation, ...] = ()
+    tasks: tuple[PlanTask, ...] = ()
 
 
 class IdeaSpec(Record):
@@ -146,7 +158,7 @@ class IdeaSpec(Record):
         "initiator": "slipway sets it from the one who starts the idea; remove it",
         "trust": "slipway sets it from the one who starts the idea; remove it",
         "source": "slipway sets it from the door through which the idea comes; remove it",
-        "monitor": "this release does not deploy, so there is nothing to monitor; remove it",
+        "monitor": "how a release is watched stands in the service (.slipway.yaml); remove it",
         "iterations": "this release runs an idea once; remove it",
         "relates": "this release does not relate ideas to each other; remove it",
     }
@@ -174,6 +186,7 @@ class IdeaSpec(Record):
     validation: tuple[str, ...] = ()  # commands added to the repository's gates
     protected_paths: tuple[str, ...] = ()
     deploy: DeploySpec = DeploySpec()
+    repair: Repair | None = None
     approvals: tuple[Literal["start", "plan", "merge", "deploy"], ...] = ()
     knowledge: dict[str, tuple[str, ...]] = {}
     mode: Mode = Mode.LIVE
@@ -260,6 +273,7 @@ def refusals(idea: Idea, cap: Budget | None = None) -> tuple[Problem, ...]:
         *_uncheckable(spec),
         *_ambiguous(spec),
         *_not_yet(spec),
+        *_unrepairable(spec),
         *_above_cap(spec.budget, cap or CAPS[idea.initiator.trust]),
     )
 
@@ -358,9 +372,6 @@ def _not_yet(spec: IdeaSpec) -> Iterator[Problem]:
     if len(spec.repos) > 1:
         text = f"the idea names {len(spec.repos)} repositories; this release changes one"
         yield _later("repos[1]", text, "split it into one idea per repository")
-    if spec.deploy.strategy != "none":
-        text = f"deploy.strategy is {spec.deploy.strategy}; this release ends with the merge"
-        yield _later("deploy.strategy", text, "remove deploy, or set strategy: none")
     for at, metric in enumerate(spec.success_metrics):
         if metric.source not in _MEASURED_NOW:
             text = f"metric {metric.name[:40]!r} is read from {metric.source} after a deployment"
@@ -369,6 +380,20 @@ def _not_yet(spec: IdeaSpec) -> Iterator[Problem]:
         if constraint.check:
             text = f"the check of constraint {constraint.id} would not be run"
             yield _later(f"constraints[{at}].check", text, "put the command under validation")
+
+
+def _unrepairable(spec: IdeaSpec) -> Iterator[Problem]:
+    repair = spec.repair
+    if repair is None:
+        return
+    ways = [name for name in ("recipe", "changes", "tasks") if getattr(repair, name)]
+    if repair.kind == "revert" and ways:
+        text = f"repair is a revert and has {ways[0]} too; slipway cannot tell which one holds"
+        yield Problem(code="ambiguous_work", message=text, path="repair", hint="use kind: forward")
+    if repair.kind != "revert" and len(ways) != 1:
+        text = "repair needs exactly one of recipe, changes and tasks"
+        hint = "say what mends the change, or kind: revert"
+        yield Problem(code="no_work", message=text, path="repair", hint=hint)
 
 
 def _later(path: str, message: str, hint: str) -> Problem:

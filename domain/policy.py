@@ -47,6 +47,8 @@ class Facts(Record):
     gates_held: tuple[str, ...] = ()
     tier: str = "none"
     base_moves: bool = False
+    service: str = ""  # at phase deploy
+    environment: str = ""
     asked: bool = False  # the specification itself asks for an approval at this phase
     now_ms: int = 0
 

@@ -27,4 +27,5 @@ class RepositoryFacts(Record):
     bare: bool = False
     base_moves: bool = False  # whether a merge moves the base branch itself
     tags_are_calendar: bool = False
+    services: bool = False  # whether the base commit declares services that are deployed
     notes: tuple[str, ...] = ()  # for people: dirty work tree, shallow clone, ...

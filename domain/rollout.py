@@ -5,7 +5,6 @@ from typing import Literal
 
 from domain.delivery import CALM, Patience
 from domain.deployment import Artefact, Inspection, Place
-from domain.policy import Decision
 from domain.record import Record
 from domain.service import Environment, Service
 from domain.verdict import JudgeSetup, Verdict
@@ -74,7 +73,7 @@ class RolloutPlan(Record):
     bake_s: float
     anchor: Served | None = None  # last passed, the way back; None: first install
     merges: tuple[str, ...] = ()  # merge commits between anchor and sha, oldest first
-    first: bool = False
+    first: bool = False  # nothing is served yet: no control, a smoke test only
 
 
 class StartRollout(Record):
@@ -90,7 +89,16 @@ class StartRollout(Record):
     initiator: str = ""
     patience: Patience = CALM
     waiter: str = ""  # workflow id of the idea, which is told the end
-    shorten: bool = False
+    confirmed: bool = False  # a person wants it although the last ones were undone
+
+
+class RolloutTurn(Record):
+    """What a release that waits for a target is told: it is its turn, or another holds it too."""
+
+    target: str
+    rollout: str
+    go: bool
+    superseded_by: str = ""  # idea
 
 
 class Refusal(Record):
@@ -145,8 +153,3 @@ class Quarantined(Record):
     at_ms: int
     cure: str = ""  # commit of the recorded fix or revert; empty: none yet
     cure_kind: Literal["", "fix", "revert", "flag_off"] = ""
-
-
-class DeployDecision(Record):
-    decision: Decision
-    hold_until_ms: int = 0

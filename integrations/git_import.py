@@ -12,6 +12,7 @@ from pathlib import Path
 
 from domain.change import are_calendar
 from domain.errors import Rejected
+from domain.repo_config import FILE_NAME
 from domain.repository import Repository, RepositoryFacts
 from integrations.git_command import GitCommand, check_ref, check_sha, failure
 
@@ -147,8 +148,17 @@ async def facts(
         bare=bare,
         base_moves=wants and not holders,
         tags_are_calendar=are_calendar(tags),
+        services=await _declares_services(git, git_dir, base_sha),
         notes=tuple(notes),
     )
+
+
+async def _declares_services(git: GitCommand, git_dir: Path, sha: str) -> bool:
+    """Return whether the commit may declare services; its reader says whether it really does."""
+    code, out = await git.run(
+        "cat-file", "blob", f"{sha}:{FILE_NAME}", git_dir=git_dir, ok=(0, 128)
+    )
+    return code == 0 and b"services" in out
 
 
 async def _ask(git: GitCommand, git_dir: Path, question: str) -> str:

@@ -163,7 +163,8 @@ def _weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
             code="unknown_instance",
             hint="start it before it gets traffic",
         )
-    if sum(order.weights.values()) != FULL or min(order.weights.values()) < 0:
+    shares = order.weights.values()
+    if order.weights and (sum(shares) != FULL or min(shares) < 0):  # none at all: serve nothing
         raise Rejected(
             f"the weights {order.weights} of {order.place.target} do not sum to {FULL}",
             code="bad_weights",

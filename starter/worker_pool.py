@@ -13,7 +13,10 @@ from starter.files import CappedLog, tail
 from starter.state import RunningWorker
 
 # Two processes: workflow tasks stay quick while agents and gates keep the other one busy.
-WORKERS: tuple[tuple[str, ...], ...] = (("delivery",), ("agents", "checks", "integrations"))
+WORKERS: tuple[tuple[str, ...], ...] = (
+    ("delivery",),
+    ("agents", "checks", "integrations", "deployments"),
+)
 
 _LONGEST_PAUSE = 15.0
 _HEALTHY_SECONDS = 10.0  # after that long a death counts as the first one again

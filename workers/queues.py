@@ -7,11 +7,23 @@ from config.settings import Settings
 from domain.record import Record
 from workers.wiring import Hands
 from workflows.deliver import DeliverIdea
+from workflows.deploy import DeployRelease
 from workflows.implement import ImplementTask
 from workflows.integrate import IntegrateChanges
-from workflows.names import AGENTS, CHECKS, DELIVERY, INTEGRATIONS
+from workflows.monitor import WatchRelease
+from workflows.names import AGENTS, CHECKS, DELIVERY, DEPLOYMENTS, INTEGRATIONS
+from workflows.retire import RetireRelease
+from workflows.undo import RollBackRelease
 
-WORKFLOWS: tuple[type, ...] = (DeliverIdea, ImplementTask, IntegrateChanges)
+WORKFLOWS: tuple[type, ...] = (
+    DeliverIdea,
+    ImplementTask,
+    IntegrateChanges,
+    DeployRelease,
+    WatchRelease,
+    RollBackRelease,
+    RetireRelease,
+)
 
 
 class Load(Record):
@@ -38,6 +50,12 @@ def activities(queue: str, hands: Hands) -> list[Callable[..., Any]]:
         return [hands.quality.select_gates, hands.quality.run_gate]
     if queue == INTEGRATIONS:
         return [*_methods(hands.ledger), *_methods(hands.source), *_methods(hands.policies)]
+    if queue == DEPLOYMENTS:
+        return [
+            *_methods(hands.deployments),
+            *_methods(hands.watching),
+            *_methods(hands.undoing),
+        ]
     return []
 
 

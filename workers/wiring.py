@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,18 +12,25 @@ from ruff import find_ruff_bin
 
 from activities.agent_ports import Adapter
 from activities.agents import Agents
+from activities.deployment_ports import Driver
+from activities.deployments import Deployments
 from activities.ledger import Ledger
 from activities.planning import Planning
 from activities.policies import Policies
 from activities.quality import Quality
 from activities.source import Source
+from activities.undoing import Undoing
+from activities.watching import Watching
 from config.agents import load_backends
 from config.policies import PolicySource, repository_layer
 from config.recipes import RecipeBook
 from config.repo import read_repo_config
 from config.settings import Settings
 from domain.agent import Backend
+from domain.deployment import Observation
+from domain.errors import Misconfigured
 from domain.policy import Layer
+from domain.rollout import RolloutPlan
 from integrations.artifacts import ArtifactFiles
 from integrations.builtin_agent import BuiltinAgent
 from integrations.cel import Cel
@@ -32,12 +40,16 @@ from integrations.dry_run import DryRun
 from integrations.gates.rooms import Rooms
 from integrations.gates.runner import Gates
 from integrations.git import Git
+from integrations.hooks import Hooks
+from integrations.local_driver import LocalDriver
 from integrations.local_forge import LocalForge
+from integrations.local_history import LocalHistory
 from integrations.process import Processes
 from integrations.rules import PolicyRules
+from integrations.visitor import Visitor
 from integrations.workspaces import Workspaces
 from workers import keeper
-from workflows.names import AGENTS, CHECKS, DELIVERY, INTEGRATIONS, train_id
+from workflows.names import AGENTS, CHECKS, DELIVERY, DEPLOYMENTS, INTEGRATIONS, train_id
 
 
 class Hands:
@@ -57,7 +69,7 @@ class Hands:
         """
         hands = cls(settings)
         settings.home.mkdir(parents=True, exist_ok=True)
-        if INTEGRATIONS in queues:
+        if {INTEGRATIONS, DEPLOYMENTS} & set(queues):
             await hands._database.open()
         if AGENTS in queues:
             await hands._workspaces.sweep()
@@ -117,6 +129,42 @@ class Hands:
         )
 
     @cached_property
+    def deployments(self) -> Deployments:
+        return Deployments(
+            self._driver,
+            self._database.rollouts,
+            LocalHistory(self._git.command, read_repo_config),
+            Hooks(self._processes),
+            self._visitor,
+            _now_ms,
+        )
+
+    @cached_property
+    def watching(self) -> Watching:
+        return Watching(self._driver, self._database.rollouts, NoMetrics(), self._visitor, _now_ms)
+
+    @cached_property
+    def undoing(self) -> Undoing:
+        return Undoing(self._driver, self._database.rollouts, self._visitor, _now_ms)
+
+    def _driver(self, name: str) -> Driver:
+        """Return the driver of an environment; raises `Misconfigured` for one nobody has."""
+        if name == "local":
+            return self._local_driver
+        raise Misconfigured(
+            f"there is no driver {name!r}", code="no_driver", hint="known drivers: local"
+        )
+
+    @cached_property
+    def _local_driver(self) -> LocalDriver:
+        settings = self._settings
+        return LocalDriver(settings.releases, settings.host, self._git, self._processes)
+
+    @cached_property
+    def _visitor(self) -> Visitor:
+        return Visitor()
+
+    @cached_property
     def _database(self) -> Database:
         return Database(self._settings.database)
 
@@ -150,7 +198,20 @@ class Hands:
         return Cel()
 
 
+class NoMetrics:
+    """Reads nothing: the driver's own counts are all that is judged."""
+
+    async def read(
+        self, plan: RolloutPlan, observation: Observation
+    ) -> dict[str, tuple[float, float]]:
+        return {}
+
+
 def _adapter(backend: Backend) -> Adapter:
     if backend.kind == "builtin":
         return BuiltinAgent(backend, sys.executable)
     return CommandAgent(backend, os.environ)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -8,7 +8,6 @@ from temporalio.exceptions import ActivityError, ChildWorkflowError, is_cancelle
 
 from activities.ledger import Ledger
 from activities.planning import PlanIdea, Planned, Planning
-from activities.policies import Policies
 from activities.quality import JudgeCommit, Quality, SelectGates
 from activities.source import (
     DiscardIdea,
@@ -23,8 +22,7 @@ from activities.source import (
     Source,
     TrainEntry,
 )
-from domain.approval import Question
-from domain.change import Change
+from domain.change import Change, Release
 from domain.delivery import FailureClass, Outcome, Stage, StartDelivery, TaskState
 from domain.errors import Problem, Rejected
 from domain.fact import (
@@ -32,27 +30,24 @@ from domain.fact import (
     GatesRan,
     InputAsked,
     PlanMade,
-    PolicyDecided,
-    QuestionAsked,
-    QuestionClosed,
     ReleaseMade,
 )
 from domain.idea import ChangeKind, Mode, refusals
 from domain.ledger import RegisterIdea
-from domain.phases import merge_facts, merge_subject, plan_facts, question_text, start_facts
+from domain.phases import merge_facts, merge_subject, plan_facts
 from domain.plan import Skeleton, SkeletonTask
-from domain.policy import DecidePhase, Decision, Facts, PolicyOutcome
-from domain.record import Record, digest
+from domain.record import Record
 from domain.repair import repair_findings
 from domain.review import Finding, GateResult, GateSet, Verdict
+from workflows.asking import Over
 from workflows.chronicle import now_ms
 from workflows.dispatch import Dispatch
 from workflows.failures import failure_of
 from workflows.implement import ImplementTask, StartTask
 from workflows.names import task_id
 from workflows.options import planning, plumbing, quick, selecting
-from workflows.review import briefs, run_gates, task_briefs
-from workflows.steering import Steering
+from workflows.release import Releasing, Remedy, repairing
+from workflows.review import briefs, of_revert, run_gates, task_briefs
 
 # A task that fails for one of these ends the idea: nothing that a person answers would help.
 FINAL = (FailureClass.DETERMINISTIC_ERROR, FailureClass.POLICY_DENIED)
@@ -66,28 +61,17 @@ class DeliveryEnd(Record):
     tag: str = ""
 
 
-class Over(Exception):
-    """Leaves the story with an outcome; caught in `_deliver`."""
-
-    def __init__(self, stage: Stage, failure: FailureClass, reason: str) -> None:
-        super().__init__(reason)
-        self.outcome = Outcome(stage=stage, failure=failure, reason=reason)
-
-
 @workflow.defn
-class DeliverIdea(Steering):
-    """Plan, build, judge and integrate one idea; wait for people where policy asks for it."""
+class DeliverIdea(Releasing):
+    """Plan, build, judge, integrate and release one idea; wait for people where policy asks."""
 
     @workflow.init
     def __init__(self, start: StartDelivery) -> None:
         super().__init__(start)
         self._width = start.width
         self._planner_answers: tuple[str, ...] = ()
-        self._facts = start_facts(start.idea)
-        self._subject_sha256 = ""
         self._tries: dict[str, int] = {}
         self._failures: dict[str, FailureClass] = {}
-        self._questions_asked = 0
         self._in_train = False
 
     @workflow.run
@@ -128,14 +112,44 @@ class DeliverIdea(Steering):
         while True:
             await self._enter(Stage.RUNNING)
             await self._implement(skeleton, gates)
+            merged = await self._merged(opened, skeleton, gates)
+            if merged.release is None:
+                self._next_round(merged)
+                opened = await self._open_round()
+                continue
+            result = await self._release(opened, self._record_release(merged, merged.release))
+            if result is None:
+                return self._completed(merged.release)
+            remedy = await self._remediate(merged.release, result)
+            opened = await self._open_round()
+            if remedy.is_revert:
+                return await self._release_revert(opened, remedy, gates)
+            gates = await self._select_gates(opened)
+            skeleton = await self._plan(opened)
 
-            await self._enter(Stage.REVIEWING)
-            head, change, results = await self._review_until_green(opened, skeleton, gates)
-            merged = await self._integrate(opened, head, change, gates, results)
+    async def _merged(
+        self, opened: RoundOpened, skeleton: Skeleton | None, gates: GateSet
+    ) -> MergeResult:
+        await self._enter(Stage.REVIEWING)
+        head, change, results = await self._review_until_green(opened, skeleton, gates)
+        return await self._integrate(opened, head, change, gates, results)
+
+    async def _release_revert(self, opened: RoundOpened, remedy: Remedy, gates: GateSet) -> Outcome:
+        """Merge and release the state before the idea, again and again while others merge."""
+        while True:
+            await self._enter(Stage.RUNNING, "the undone change is taken back")
+            exact = await self._revert(remedy)
+            merged = await self._merged(opened, None, of_revert(gates, exact=exact))
             if merged.release is not None:
-                return self._completed(merged)
+                break
             self._next_round(merged)
             opened = await self._open_round()
+        release = self._record_release(merged, merged.release)
+        if await self._release(opened, release) is not None:
+            reason = f"even the revert {release.tag} was undone; a person has to look"
+            return Outcome(stage=Stage.FAILED, failure=FailureClass.UNKNOWN, reason=reason)
+        reason = f"undone, and reverted by {release.tag}: {remedy.result.reason}"
+        return Outcome(stage=Stage.ROLLED_BACK, reason=reason)
 
     # Stages -----------------------------------------------------------------------------
 
@@ -219,7 +233,7 @@ class DeliverIdea(Steering):
         return await workflow.execute_activity_method(
             Planning.plan_idea,
             PlanIdea(
-                idea=self._idea,
+                idea=repairing(self._idea, self._remedy.repair) if self._remedy else self._idea,
                 round=self._round,
                 base_sha=opened.base_sha,
                 answers=self._planner_answers,
@@ -346,7 +360,7 @@ class DeliverIdea(Steering):
         )
 
     async def _review_until_green(
-        self, opened: RoundOpened, skeleton: Skeleton, gates: GateSet
+        self, opened: RoundOpened, skeleton: Skeleton | None, gates: GateSet
     ) -> tuple[Head, Change, tuple[GateResult, ...]]:
         """Review, have repaired what is red, a bounded number of times; then a person decides."""
         repairs = 0
@@ -363,9 +377,11 @@ class DeliverIdea(Steering):
             await self._enter(Stage.REVIEWING)
 
     async def _mended(
-        self, skeleton: Skeleton, gates: GateSet, failed: tuple[GateResult, ...]
+        self, skeleton: Skeleton | None, gates: GateSet, failed: tuple[GateResult, ...]
     ) -> bool:
         """Let the agent of the last task, which saw all others, mend what they break together."""
+        if skeleton is None:
+            return False
         await self._enter(Stage.RUNNING, _told(failed))
         last = skeleton.tasks[-1]
         return await self._run_task(last, skeleton, gates, repair_findings(failed))
@@ -374,11 +390,6 @@ class DeliverIdea(Steering):
         command = f"slipway idea retry {self._idea.key}, or cancel"
         reason = f"the tasks together fail what each passed alone: {_told(failed)}"
         await self._until_retried(f"{command}: {reason}")
-
-    async def _until_retried(self, predicate: str) -> None:
-        self._retryable, self._retried = True, False
-        await self._until(lambda: self._retried, self._wait("AwaitingInput", "a person", predicate))
-        self._retryable = False
 
     async def _review(
         self, opened: RoundOpened, gates: GateSet
@@ -506,10 +517,7 @@ class DeliverIdea(Steering):
             raise AssertionError("the wait ends with a result")
         return result
 
-    def _completed(self, merged: MergeResult) -> Outcome:
-        release = merged.release
-        if release is None:
-            raise AssertionError("a merged change has a release")
+    def _record_release(self, merged: MergeResult, release: Release) -> Release:
         if merged.gates:
             self._desk.judged(merged.gates)
             self._desk.note(
@@ -522,8 +530,12 @@ class DeliverIdea(Steering):
             )
         self._desk.released(release)
         self._desk.note(ReleaseMade(release=release))
+        return release
+
+    def _completed(self, release: Release) -> Outcome:
         where = self._idea.repository.base if release.base_moved else release.branch
-        return Outcome(stage=Stage.COMPLETED, reason=f"merged into {where}, tagged {release.tag}")
+        told = f"merged into {where}, tagged {release.tag}"
+        return Outcome(stage=Stage.COMPLETED, reason=told)
 
     def _next_round(self, result: MergeResult) -> None:
         """Do the work again on the base as it is now, or end when that would not help."""
@@ -534,97 +546,6 @@ class DeliverIdea(Steering):
             raise Over(Stage.FAILED, failure, result.reason)
         self._tries, self._failures = {}, {}
         self._desk.next_round()
-
-    # Policy and people ------------------------------------------------------------------
-
-    async def _pass(
-        self, facts: Facts, *, subject: str = "", base_sha: str = "", head_sha: str = ""
-    ) -> tuple[str, ...]:
-        """Ask policy, and people where it says so; return the approvals that were given."""
-        while True:
-            decision = await self._decide(facts, base_sha, head_sha)
-            if decision.frozen_until_ms > now_ms():
-                await self._thaw(decision)
-            elif decision.outcome is PolicyOutcome.DENY:
-                raise Over(Stage.REJECTED, FailureClass.POLICY_DENIED, decision.reason)
-            elif decision.outcome is PolicyOutcome.ALLOW:
-                self._subject_sha256 = digest(subject.encode())
-                return ()
-            else:
-                question = self._question(facts, decision, subject)
-                if await self._approved(question):
-                    return (question.approval,)
-
-    async def _decide(self, facts: Facts, base_sha: str, head_sha: str) -> Decision:
-        decision = await workflow.execute_activity_method(
-            Policies.decide_phase,
-            DecidePhase(
-                facts=facts.but(now_ms=now_ms()),
-                repository=self._idea.repository,
-                base_sha=base_sha,
-                head_sha=head_sha,
-            ),
-            **quick(self._patience, f"policy at phase {facts.phase}"),
-        )
-        await self._desk.tell(PolicyDecided(decision=decision))
-        return decision
-
-    async def _thaw(self, decision: Decision) -> None:
-        left = timedelta(milliseconds=decision.frozen_until_ms - now_ms())
-        wait = self._wait("Frozen", "the freeze calendar", decision.reason)
-        await self._until(
-            lambda: False, wait.but(recheck_ms=decision.frozen_until_ms), timeout=left
-        )
-
-    def _question(self, facts: Facts, decision: Decision, subject: str) -> Question:
-        self._questions_asked += 1
-        asked = now_ms()
-        return Question(
-            approval=f"{self._idea.key}/{self._round}/{facts.phase}/{self._questions_asked}",
-            key=self._idea.key,
-            round=self._round,
-            phase=facts.phase,
-            nonce=str(workflow.uuid4()),
-            subject=subject,
-            subject_sha256=digest(subject.encode()),
-            requirement_sha256=decision.requirement_sha256,
-            text=question_text(self._idea, facts, decision.reason),
-            rules=decision.rules,
-            quorum=decision.quorum,
-            approvers=decision.approvers,
-            excluded=(self._idea.initiator.id,),
-            self_approval=decision.self_approval,
-            asked_at_ms=asked,
-            answer_by_ms=asked + int(self._patience.answer_by * 1000),
-            use_by_ms=asked + int((self._patience.answer_by + self._patience.use_by) * 1000),
-        )
-
-    async def _approved(self, question: Question) -> bool:
-        """Wait for people; a denial ends the idea, an expired question can be asked again."""
-        if question.phase == "plan":
-            await self._enter(Stage.AWAITING_PLAN_APPROVAL, question.text)
-        self._subject_sha256 = question.subject_sha256
-        wait = self._wait(
-            "AwaitingApproval",
-            ", ".join(question.approvers) or "a person",
-            f"slipway idea approve {self._idea.key} {question.approval}",
-            subject=question.approval,
-        )
-        self._approvals.open(question)
-        self._desk.note(QuestionAsked(question=question))
-        await self._desk.wait_begins(wait.but(recheck_ms=question.answer_by_ms))
-        state = await self._approvals.decided(question)
-        self._desk.note(QuestionClosed.model_validate(
-            {"approval": question.approval, "state": state}
-        ))  # fmt: skip
-        await self._desk.wait_ends("AwaitingApproval", question.approval)
-        if state == "denied":
-            reason = f"{question.approval} was denied"
-            raise Over(Stage.REJECTED, FailureClass.POLICY_DENIED, reason)
-        if state == "expired":
-            command = f"slipway idea retry {self._idea.key}"
-            await self._until_retried(f"{question.approval} expired; {command}")
-        return state == "approved"
 
     # The end ----------------------------------------------------------------------------
 
@@ -646,7 +567,7 @@ class DeliverIdea(Steering):
             await self._leave_train(reason)
         release = self._merge_result.release if self._merge_result is not None else None
         if release is not None and self._merge_result is not None:
-            outcome = self._completed(self._merge_result)
+            outcome = self._completed(self._record_release(self._merge_result, release))
         await self._close(outcome)
         return outcome
 
@@ -670,16 +591,6 @@ class DeliverIdea(Steering):
             DiscardIdea(key=self._idea.key, repository=self._idea.repository),
             **plumbing(self._patience, "remove the idea's branches from the store"),
         )
-
-    # Small words ------------------------------------------------------------------------
-
-    async def _enter(self, stage: Stage, reason: str = "") -> None:
-        await self._unless_paused()
-        await self._desk.enter(stage, reason)
-
-    @property
-    def _round(self) -> int:
-        return self._desk.board.round
 
 
 def _told(failed: tuple[GateResult, ...]) -> str:

@@ -303,7 +303,7 @@ class IntegrateChanges:
         elif merged.status == "refused":
             await self._answer(entry, "refused", merged.reason, base_sha=base.base_sha)
         else:
-            await self._answer_merged(car, merged, base, results)
+            await self._answer_merged(car, onto, merged, base, results)
         self._merging = None
         return merged.status == "merged"
 
@@ -315,7 +315,12 @@ class IntegrateChanges:
             await self._answer(entry, "refused", f"the base never stood still: {reason}")
 
     async def _answer_merged(
-        self, car: Car, merged: Merged, base: BaseNow, results: tuple[GateResult, ...]
+        self,
+        car: Car,
+        onto: str,
+        merged: Merged,
+        base: BaseNow,
+        results: tuple[GateResult, ...],
     ) -> None:
         entry = car.entry
         tag, reason = await self._tag(car, merged, base)
@@ -327,6 +332,8 @@ class IntegrateChanges:
             tag=tag,
             base_moved=base.base_moves,
             provenance=f"{entry.key}/{entry.round}/merge",
+            # What an earlier try has merged stands somewhere below `onto`.
+            parent_sha=onto if car.staged.status == "staged" else "",
         )
         self._moves.pop(_name(entry), None)
         await self._answer(

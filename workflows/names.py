@@ -12,7 +12,8 @@ DELIVERY = "delivery"
 AGENTS = "agents"
 CHECKS = "checks"
 INTEGRATIONS = "integrations"
-QUEUES = (DELIVERY, AGENTS, CHECKS, INTEGRATIONS)
+DEPLOYMENTS = "deployments"
+QUEUES = (DELIVERY, AGENTS, CHECKS, INTEGRATIONS, DEPLOYMENTS)
 
 # A workflow id has at most 255 characters on SQL stores; the rest is for prefix and key.
 _LONGEST_BRANCH = 120
@@ -35,6 +36,22 @@ def train_id(repository: Repository) -> str:
     if len(branch) > _LONGEST_BRANCH:
         branch = sha256(branch.encode()).hexdigest()
     return f"train/{repository.id}/{branch}"
+
+
+def deploy_id(target: str) -> str:
+    return f"deploy/{target}"
+
+
+def watch_id(target: str, rollout: str) -> str:
+    return f"watch/{target}/{rollout}"
+
+
+def rollback_id(target: str) -> str:
+    return f"rollback/{target}"
+
+
+def retire_id(target: str, rollout: str) -> str:
+    return f"retire/{target}/{rollout}"
 
 
 IDEA = SearchAttributeKey.for_keyword("SlipwayIdea")

@@ -6,7 +6,7 @@ from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType, ActivityConfig
 
 from domain.delivery import Patience
-from workflows.names import AGENTS, CHECKS, INTEGRATIONS
+from workflows.names import AGENTS, CHECKS, DEPLOYMENTS, INTEGRATIONS
 
 # The match is on the exact class name, so these are all there are (domain/errors.py).
 NEVER_AGAIN = ["Rejected", "Misconfigured", "Refused", "ValidationError"]
@@ -86,4 +86,37 @@ def gate(patience: Patience, timeout_seconds: float, summary: str) -> ActivityCo
         heartbeat_timeout=timedelta(seconds=patience.heartbeat),
         retry_policy=_again(patience),
         cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    )
+
+
+def deploying(patience: Patience, summary: str, seconds: float = 0) -> ActivityConfig:
+    """Builds, starts, hooks and clean-up of a rollout."""
+    return ActivityConfig(
+        task_queue=DEPLOYMENTS,
+        summary=summary[:200],
+        start_to_close_timeout=timedelta(seconds=seconds or patience.deploy),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience),
+    )
+
+
+def shifting(patience: Patience, summary: str) -> ActivityConfig:
+    """Moves of traffic: short, and tried again at once."""
+    return ActivityConfig(
+        task_queue=DEPLOYMENTS,
+        summary=summary[:200],
+        start_to_close_timeout=timedelta(seconds=patience.quick),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience.but(retry_max=2)),
+    )
+
+
+def watching(patience: Patience, seconds: float, summary: str) -> ActivityConfig:
+    """A look that lasts as long as a step; another worker goes on where a lost one stopped."""
+    return ActivityConfig(
+        task_queue=DEPLOYMENTS,
+        summary=summary[:200],
+        start_to_close_timeout=timedelta(seconds=seconds + patience.plan),
+        heartbeat_timeout=timedelta(seconds=patience.heartbeat),
+        retry_policy=_again(patience.but(retry_max=2)),
     )

@@ -47,6 +47,20 @@ def briefs(gates: GateSet) -> tuple[GateBrief, ...]:
     )
 
 
+def of_revert(gates: GateSet, *, exact: bool) -> GateSet:
+    """Return the gates of a revert: it takes the idea's criteria back with the idea.
+
+    One that is byte for byte what was before may remove tests, and be of any size.
+    """
+    exempt = ("census", "churn") if exact else ()
+    kept = (
+        gate
+        for gate in gates.gates
+        if not gate.name.startswith(ACCEPTANCE) and gate.kind not in exempt
+    )
+    return gates.but(gates=tuple(kept))
+
+
 def task_briefs(
     gates: GateSet, task: SkeletonTask, tasks: tuple[SkeletonTask, ...]
 ) -> tuple[GateBrief, ...]:

@@ -71,7 +71,8 @@ def test_a_good_idea_is_not_refused() -> None:
         ({"acceptance": [{"id": "A1", "command": "a"}, {"id": "A1", "command": "b"}]},
          ("duplicate_id", "acceptance[1].id")),
         ({"repos": [{"url": "a"}, {"url": "b"}]}, ("not_yet", "repos[1]")),
-        ({"deploy": {"strategy": "canary"}}, ("not_yet", "deploy.strategy")),
+        ({"repair": {}}, ("no_work", "repair")),
+        ({"repair": {"kind": "revert", "recipe": {"name": "r"}}}, ("ambiguous_work", "repair")),
         (
             {"success_metrics": [
                 {"name": "m", "source": "datadog", "query": "q", "comparator": "lt"}]},

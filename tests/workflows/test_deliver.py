@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 from temporalio.client import WorkflowFailureError, WorkflowHandle, WorkflowUpdateFailedError
@@ -62,7 +62,9 @@ async def serving(temporal, world: World, cached_workflows: int = 1_000) -> Asyn
         )
         for queue in QUEUES
     ]
-    async with workers[0], workers[1], workers[2], workers[3]:
+    async with AsyncExitStack() as stack:
+        for worker in workers:
+            await stack.enter_async_context(worker)
         yield
 
 

@@ -1,0 +1,209 @@
+"""Undoing: give the traffic back to the last release that passed, and prove that it worked."""
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from temporalio import activity
+
+from activities.deployments import Drivers, Visitor, start_all
+from activities.heartbeat import Beat, beating
+from activities.release_orders import Restored as Restored
+from activities.release_orders import RestoreTraffic as RestoreTraffic
+from activities.release_orders import VerifyUndo as VerifyUndo
+from activities.rollout_ports import Rollouts
+from domain.deployment import Inspection, Observation, ObserveOrder, StartOrder, WeightOrder
+from domain.errors import Rejected, Unavailable
+from domain.judge import judge_restored, regression_of
+from domain.observing import tick_between
+from domain.rollout import Served, Undo
+from domain.shifting import ready, split
+from domain.tick import Tick
+from domain.undo import Check, Seen, completed, health, proofs, started
+
+MOST_TRIES = 20  # somebody else moves traffic at the same time
+_LOOK_SECONDS = 0.5
+
+
+class Undoing:
+    """The way back; it needs no policy, no window and no budget, and touches no git."""
+
+    def __init__(
+        self, drivers: Drivers, rollouts: Rollouts, visitor: Visitor, now_ms: Callable[[], int]
+    ) -> None:
+        self._drivers = drivers
+        self._rollouts = rollouts
+        self._visitor = visitor
+        self._now_ms = now_ms
+
+    @activity.defn
+    async def restore_traffic(self, order: RestoreTraffic) -> Restored:
+        """Give the anchor all traffic in one compare and swap, and raise the generation.
+
+        Raises `Rejected` when there is no anchor that could take it: a person must help.
+        """
+        async with beating() as beat:
+            for attempt in range(MOST_TRIES):
+                seen = await self._look(order)
+                weights = await self._anchored(order, seen, beat)
+                try:
+                    return await self._swap(order, seen, weights, attempt)
+                except Rejected as error:
+                    if error.problem.code != "stale":
+                        raise
+            raise Unavailable(
+                f"the traffic of {order.place.target} is moved by somebody else again and again",
+                code="contended",
+            )
+
+    async def _swap(
+        self, order: RestoreTraffic, seen: Inspection, weights: dict[str, int], attempt: int
+    ) -> Restored:
+        op = f"{order.op}/{attempt}"
+        driver = self._drivers(order.environment.driver)
+        await self._rollouts.begin_weights(
+            order.rollout, op, weights, seen.generation, self._now_ms()
+        )
+        generation = await driver.set_weights(
+            WeightOrder(
+                place=order.place,
+                service=order.service,
+                environment=order.environment,
+                weights=weights,
+                expected_generation=seen.generation,
+                op=op,
+            )
+        )
+        at_ms = self._now_ms()
+        await self._rollouts.end_weights(op, generation, at_ms)
+        begun = started(await self._observe(order), order.rollout)
+        if order.anchor:
+            await self._rollouts.set_current(order.anchor, instead_of=order.rollout)
+        return Restored(generation=generation, at_ms=at_ms, started=begun, weights=weights)
+
+    async def _anchored(
+        self, order: RestoreTraffic, seen: Inspection, beat: Beat
+    ) -> dict[str, int]:
+        """Return all traffic for the anchor's instances; start them again where none is ready."""
+        if order.anchor is None:
+            return {}
+        there = ready(seen.instances, order.anchor.rollout)
+        if not there:
+            driver = self._drivers(order.environment.driver)
+            instances = await start_all(driver, _template(order, order.anchor), beat)
+            there = ready(instances, order.anchor.rollout)
+        return split((), there, 0)
+
+    @activity.defn
+    async def verify_undo(self, order: VerifyUndo) -> Undo:
+        """Watch the restored release until the undo is proven, or the patience is over."""
+        async with beating() as beat:
+            proof = _Proof(self, order, beat)
+            return await proof.until_proven()
+
+    async def _look(self, order: RestoreTraffic) -> Inspection:
+        driver = self._drivers(order.environment.driver)
+        return await driver.inspect(order.place, order.environment)
+
+    async def _observe(self, order: RestoreTraffic) -> Observation:
+        driver = self._drivers(order.environment.driver)
+        return await driver.observe(
+            ObserveOrder(place=order.place, service=order.service, environment=order.environment)
+        )
+
+
+class _Proof:
+    """What is seen after an undo, until it is enough."""
+
+    def __init__(self, hands: Undoing, order: VerifyUndo, beat: Beat) -> None:
+        self._hands = hands
+        self._order = order
+        self._beat = beat
+
+    async def until_proven(self) -> Undo:
+        hands, order = self._hands, self._order.order
+        before = await hands._observe(order)
+        during = await hands._rollouts.ticks(order.rollout)
+        until = hands._now_ms() + int(self._order.patience_s * 1_000)
+        while True:
+            seen = await self._seen(before)
+            found = (*proofs(seen), *self._health(seen, during))
+            self._beat("; ".join(check.text for check in found))
+            good = all(check.good for check in found)
+            if good or hands._now_ms() >= until:
+                return self._undo(seen, found, good=good)
+            await self._visit(seen)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _seen(self, before: Observation) -> Seen:
+        order = self._order.order
+        return Seen(
+            anchor=order.anchor,
+            rollout=order.rollout,
+            generation=self._order.restored.generation,
+            started_then=self._order.restored.started,
+            before=before,
+            after=await self._hands._observe(order),
+            inspection=await self._hands._look(order),
+            least=self._order.least,
+        )
+
+    def _health(self, seen: Seen, during: tuple[Tick, ...]) -> tuple[Check, ...]:
+        """Return what the judge says of the anchor now, against the anchor in the rollout."""
+        plan = self._order.plan
+        if plan is None or seen.anchor is None or not completed(seen):
+            return ()
+        after = tick_between(
+            seen.before,
+            seen.after,
+            rollout=seen.rollout,
+            step=len(plan.steps) + 1,
+            seq=0,
+            weight=0,
+            setup=plan.setup,
+        )
+        verdict = self._order.verdict
+        name, ratio = regression_of(verdict) if verdict else ("error", math.inf)
+        return (health(judge_restored(plan.setup, during, (after,), ratio, name)),)
+
+    def _undo(self, seen: Seen, found: tuple[Check, ...], *, good: bool) -> Undo:
+        missing = "; ".join(check.text for check in found if not check.good)
+        return Undo(
+            rollout=seen.rollout,
+            verified=good,
+            reason="the traffic is back, and well" if good else f"not proven: {missing}",
+            generation=seen.generation,
+            anchor_sha=seen.anchor.sha if seen.anchor else "",
+            decided_ms=self._order.decided_ms,
+            restored_ms=self._order.restored.at_ms,
+            verified_ms=self._hands._now_ms() if good else 0,
+            checks=tuple(check.text for check in found),
+            inspection=seen.inspection,
+        )
+
+    async def _visit(self, seen: Seen) -> None:
+        """Send requests where nobody does: an undo is proven by answers."""
+        order = self._order.order
+        if seen.anchor is None or completed(seen) >= self._order.least or self._is_busy(seen):
+            return
+        url = f"http://{order.environment.host}:{order.environment.port}{order.service.health.path}"
+        await self._hands._visitor.visit(url, 20, 0)
+
+    def _is_busy(self, seen: Seen) -> bool:
+        """Return whether users alone bring enough requests in time."""
+        seconds = (seen.after.at_ms - seen.before.at_ms) / 1_000
+        if seconds < _LOOK_SECONDS:
+            return True
+        return completed(seen) / seconds * self._order.patience_s / 10 > self._order.least
+
+
+def _template(order: RestoreTraffic, anchor: Served) -> StartOrder:
+    return StartOrder(
+        place=order.place,
+        rollout=anchor.rollout,
+        replica=0,
+        artefact=anchor.artefact,
+        service=anchor.service,
+        environment=order.environment,
+        version=anchor.tag or anchor.sha[:12],
+    )
