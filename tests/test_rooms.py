@@ -9,7 +9,8 @@ SILENT = ("domain", "workflows", "activities")
 WORDS = {
     "__init__", "access", "artifacts", "audit_log", "chain", "database", "dry_run", "effects",
     "engine", "git", "process", "projection", "recording", "rows", "rules", "sandbox", "tables",
-    "views", "workspaces", "builtin", "builtin_agent", "command_agent", "local_forge",
+    "views", "workspaces", "hooks", "host_sockets", "visitor", "local_driver", "local_history",
+    "local_releases", "rollout_projection", "rollout_records", "rollout_rows", "rollout_views", "builtin", "builtin_agent", "command_agent", "local_forge",
 }  # fmt: skip
 PACKAGES = {"sqlalchemy", "alembic", "libcst", "ruamel", "tomlkit", "typer", "bwrap", "celpy"}
 
