@@ -156,17 +156,16 @@ def _route(instance: Instance) -> Route:
 
 def _weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
     """Return the routes with their shares; raises `Rejected`: `unknown_instance`, `bad_weights`."""
-    known = {route.instance: route for route in routes}
-    if lost := sorted(name for name, share in order.weights.items() if share and name not in known):
+    shares, known = order.weights, {route.instance: route for route in routes}
+    if shares and (sum(shares.values()) != FULL or min(shares.values()) < 0):  # none: serve nothing
+        raise Rejected(
+            f"the weights {shares} of {order.place.target} do not sum to {FULL}",
+            code="bad_weights",
+        )
+    if lost := sorted(name for name, share in shares.items() if share and name not in known):
         raise Rejected(
             f"{order.place.target} has no instance {', '.join(lost)}",
             code="unknown_instance",
             hint="start it before it gets traffic",
         )
-    shares = order.weights.values()
-    if order.weights and (sum(shares) != FULL or min(shares) < 0):  # none at all: serve nothing
-        raise Rejected(
-            f"the weights {order.weights} of {order.place.target} do not sum to {FULL}",
-            code="bad_weights",
-        )
-    return tuple(route.but(weight=order.weights.get(name, 0)) for name, route in known.items())
+    return tuple(route.but(weight=shares.get(name, 0)) for name, route in known.items())
