@@ -10,6 +10,7 @@ from domain.delivery import Stage, Wait
 from domain.policy import Decision
 from domain.record import ArtifactRef, Record
 from domain.review import Counts, Finding, GateResult, Tier
+from domain.rollout_view import RolloutLine
 
 
 class IdeaFilter(Record):
@@ -219,6 +220,7 @@ class IdeaRecord(Record):
     base_sha: str = ""
     notes: tuple[str, ...] = ()
     releases: tuple[Release, ...] = ()
+    rollouts: tuple[RolloutLine, ...] = ()
     plan: PlanView | None = None
     tasks: tuple[TaskView, ...] = ()
     gates: tuple[GateView, ...] = ()

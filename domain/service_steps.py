@@ -46,7 +46,7 @@ def plan_steps(
     planned, seconds, shifted = [], 0.0, 0.0
     for index, step in enumerate(steps_of(chosen_strategy(service, environment))):
         weight = round(step.weight / 100 * FULL)
-        compared = 0 < step.hold and weight < FULL
+        compared = step.hold > 0 and weight < FULL
         if compared:
             seconds += step.hold
             shifted += step.hold * weight

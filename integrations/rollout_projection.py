@@ -60,6 +60,18 @@ def _is_there(conn: Connection, rollout: str) -> bool:
     return conn.execute(query).first() is not None
 
 
+def _place(target: str) -> dict[str, object]:
+    """Return the columns that `<repository id>.<service>/<env>` says; an id may hold dots."""
+    left, _, environment = target.rpartition("/")
+    repository, _, service = left.rpartition(".")
+    return {
+        "target": target,
+        "repository": repository,
+        "service": service,
+        "environment": environment,
+    }
+
+
 @singledispatch
 def _project(fact: Record, spot: Spot) -> None:
     raise NotImplementedError(type(fact).__name__)
@@ -85,7 +97,7 @@ def _(fact: RolloutPlanned, spot: Spot) -> None:
 
 @_project.register
 def _(fact: RolloutMoved, spot: Spot) -> None:
-    named = {"target": fact.target} if fact.target else {}
+    named = _place(fact.target) if fact.target else {}
     _put(spot, fact.rollout, **_moved(spot, fact), **named)
     _tell(spot, fact.rollout, fact)
 
@@ -129,7 +141,7 @@ def _(fact: RolloutEnded, spot: Spot) -> None:
     _put(
         spot,
         result.rollout,
-        target=result.target,
+        **_place(result.target),
         sha=result.sha,
         tag=result.tag,
         state=result.status,

@@ -301,6 +301,7 @@ releases = Table(
     _text("tag"),
     _flag("base_moved"),
     _text("provenance"),
+    _text("parent_sha"),
     _number("at_ms"),
     PrimaryKeyConstraint("key", "round"),
 )

@@ -38,6 +38,7 @@ from domain.record_view import (
 )
 from domain.review import GateResult
 from domain.timeline import line
+from integrations.rollout_views import of_idea
 from integrations.tables import (
     answers,
     approvals,
@@ -109,6 +110,7 @@ def record(conn: Connection, key: str, ui_url: str) -> IdeaRecord:
             "repo": RepoView.model_validate(idea.repository.model_dump()),
             "notes": json.loads(row.notes),
             "releases": releases_of(conn, key),
+            "rollouts": of_idea(conn, key),
             "plan": plan(conn, key),
             "tasks": work,
             "gates": judged,

@@ -22,7 +22,10 @@ from domain.record_view import (
     OpenQuestions,
     PlanView,
 )
-from integrations import audit_log, views
+from domain.rollout import Served
+from domain.rollout_view import RolloutFilter, RolloutLine, RolloutRecord
+from domain.tick import Tick
+from integrations import audit_log, rollout_rows, rollout_views, views
 from integrations.access import connect
 from integrations.artifacts import ArtifactFiles
 from integrations.engine import exists, parse, told
@@ -105,6 +108,39 @@ class Reads:
     async def open_questions(self, key: str = "") -> OpenQuestions:
         """Return all that waits for a person, of one idea or of all."""
         return await self._read(partial(views.open_questions, key=key), OpenQuestions)
+
+    async def list_rollouts(
+        self, wanted: RolloutFilter | None = None, limit: int = 50
+    ) -> tuple[RolloutLine, ...]:
+        """Return the newest rollouts first."""
+        work = partial(rollout_views.lines, wanted=wanted or RolloutFilter(), limit=limit)
+        return await self._read(work, lambda: ())
+
+    async def rollouts_begun(self, start: str, limit: int = 50) -> tuple[str, ...]:
+        """Return the newest rollouts whose id begins like this."""
+        work = partial(rollout_views.begun, start=start, limit=limit)
+        return await self._read(work, lambda: ())
+
+    async def rollout(self, rollout: str) -> RolloutRecord:
+        """Return the `slipway.rollout/1` document; raises `Rejected` (`unknown_rollout`)."""
+
+        def absent() -> RolloutRecord:
+            raise rollout_views.unknown(rollout)
+
+        return await self._read(partial(rollout_views.record, rollout=rollout), absent)
+
+    async def ticks(self, rollout: str) -> tuple[Tick, ...]:
+        """Return all that the judge saw of a rollout, in the order of step and seq."""
+        return await self._read(partial(rollout_rows.ticks, rollout=rollout), lambda: ())
+
+    async def served(self, target: str) -> tuple[Served | None, Served | None]:
+        """Return what a target serves now, and the last release that passed there."""
+        return await self._read(partial(rollout_rows.served, target=target), lambda: (None, None))
+
+    async def recent_traffic(self, target: str) -> tuple[float, float]:
+        """Return requests per second and the error share of lately; 0 and 0: nothing is known."""
+        work = partial(rollout_rows.target_traffic, target=target)
+        return await self._read(work, lambda: (0.0, 0.0))
 
     async def audit(self, head: Head | None = None) -> ChainReport:
         """Verify the audit chain; `head` is an anchor that was kept elsewhere."""

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,6 +28,16 @@ def resolve(
     a `.slipway.yaml` for repositories without one. Raises `Rejected` when there is no such
     repository or branch, `Misconfigured` without git.
     """
+    repository = _at(location, lambda folder: _base(folder, base))
+    return repository.but(update_base=update_base, config_file=config_file)
+
+
+def look_at(location: str) -> Repository:
+    """Return the repository at a path, to read only; on a detached head its base is `HEAD`."""
+    return _at(location, lambda folder: _try(folder, "symbolic-ref", "--quiet", "HEAD") or "HEAD")
+
+
+def _at(location: str, base_of: Callable[[Path], str]) -> Repository:
     folder = Path(location).expanduser()
     if _is_url(location):
         raise Rejected(
@@ -42,9 +53,7 @@ def resolve(
         id=identity(common),
         name=_name(common),
         location=str(_top(folder, common)),
-        base=_base(folder, base),
-        update_base=update_base,
-        config_file=config_file,
+        base=base_of(folder),
     )
 
 
@@ -105,7 +114,7 @@ def _git(folder: Path, *arguments: str) -> str:
     if run.returncode == 0:
         return run.stdout.strip()
     said = run.stderr.strip().removeprefix("fatal: ")
-    hint = "Give the path of a git repository with --repo."
+    hint = "Give the path of a git repository."
     if "dubious ownership" in said:
         said = said.splitlines()[0]
         hint = f"If you trust it: git config --global --add safe.directory {folder.resolve()}"
@@ -143,3 +152,30 @@ def _is_url(location: str) -> bool:
     return urlsplit(location).scheme in ("http", "https", "ssh", "git", "file") or bool(
         re.match(r"^[\w.-]+@[\w.-]+:", location)
     )
+
+
+def commit_of(location: str, ref: str) -> str:
+    """Return the commit that a branch, tag or abbreviation names; raises `Rejected`."""
+    folder = Path(location)
+    named = ("rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
+    if sha := _try(folder, *named):
+        return sha
+    raise Rejected(
+        f"{location} has no commit {ref!r:.100}",
+        code="no_commit",
+        path="ref",
+        hint="Name a branch, a tag or a commit of this repository with --ref.",
+    )
+
+
+def file_at(location: str, sha: str, path: str) -> str | None:
+    """Return the text of a file of a commit; None: the commit has no such file."""
+    run = _run(Path(location), ("cat-file", "blob", f"{sha}:{path}"))
+    return run.stdout if run.returncode == 0 else None
+
+
+def changed_paths(location: str, before: str, after: str) -> tuple[str, ...] | None:
+    """Return the paths that differ between two commits; None: one of them is not there."""
+    names = ("diff", "--name-only", "-z", "--no-renames", "--end-of-options", before, after)
+    run = _run(Path(location), names)
+    return tuple(filter(None, run.stdout.split("\0"))) if run.returncode == 0 else None

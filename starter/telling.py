@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import sys
 import traceback
@@ -20,7 +21,16 @@ def emit(document: Any) -> None:
     """Print one JSON document on one line of stdout."""
     if hasattr(document, "model_dump"):
         document = document.model_dump(mode="json", by_alias=True)
-    print(json.dumps(document, ensure_ascii=True), flush=True)
+    print(json.dumps(_finite(document), ensure_ascii=True, allow_nan=False), flush=True)
+
+
+def _finite(value: Any) -> Any:
+    """Return `value` with what JSON has no number for as text (RFC 8259, section 6)."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "Infinity" if value > 0 else "-Infinity" if value < 0 else "NaN"
+    if isinstance(value, dict):
+        return {name: _finite(each) for name, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def console(*, stderr: bool = False) -> "Console":

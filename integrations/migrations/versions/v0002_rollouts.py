@@ -8,7 +8,8 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Create the tables of releases."""
+    """Create the tables of rollouts, and note onto what a merge was put."""
+    op.add_column("releases", sa.Column("parent_sha", sa.Text(), server_default="", nullable=False))
     op.create_table(
         "quarantine",
         sa.Column("repository", sa.Text(), nullable=False),
