@@ -79,6 +79,7 @@ class Undoing:
         begun = started(await self._observe(order), order.rollout)
         if order.anchor:
             await self._rollouts.set_current(order.anchor, instead_of=order.rollout)
+            await self._rollouts.set_passed(order.anchor, instead_of=order.rollout)
         return Restored(generation=generation, at_ms=at_ms, started=begun, weights=weights)
 
     async def _anchored(

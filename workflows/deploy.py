@@ -18,7 +18,6 @@ from activities.deployments import (
     Deployments,
     EndInstances,
     FinishRollout,
-    QuarantineMerges,
     RunHook,
     ShiftTraffic,
     StartReplicas,
@@ -31,7 +30,6 @@ from domain.deployment import FULL, Artefact, Instance
 from domain.policy import DecidePhase, Facts, PolicyOutcome
 from domain.rollout import (
     PlannedStep,
-    Quarantined,
     RolloutPlan,
     RolloutResult,
     RolloutState,
@@ -41,7 +39,6 @@ from domain.rollout import (
 )
 from domain.rollout_fact import (
     HookRan,
-    MergesQuarantined,
     RolloutPlanned,
     VerdictGiven,
     ended,
@@ -52,6 +49,7 @@ from workflows.failures import failure_of
 from workflows.monitor import StartWatch, WatchRelease
 from workflows.names import ENV, IDEA, REPO, retire_id, rollback_id, watch_id
 from workflows.options import deploying, quick, shifting, watching
+from workflows.quarantine import bar_merges
 from workflows.retire import RetireRelease, StartRetirement
 from workflows.rollout_steering import RolloutSteering
 from workflows.undo import RollBackRelease, StartRollback
@@ -508,24 +506,9 @@ class DeployRelease(RolloutSteering):
         return Undo(rollout=plan.rollout, verified=False, reason=f"the undo failed: {reason}")
 
     async def _quarantine(self, plan: RolloutPlan, reason: str) -> None:
-        order = QuarantineMerges(plan=plan, reason=reason[:500])
-        self._quarantined = await workflow.execute_activity_method(
-            Deployments.quarantine_merges,
-            order,
-            **deploying(self._patience, "bar what was undone from coming back"),
-        )
-        items = tuple(
-            Quarantined(
-                repository=plan.place.repository.id,
-                sha=sha,
-                rollout=plan.rollout,
-                key=plan.key,
-                reason=order.reason,
-                at_ms=now_ms(),
-            )
-            for sha in self._quarantined
-        )
-        await self._tell(MergesQuarantined(items=items))
+        fact = await bar_merges(plan, reason, self._patience)
+        self._quarantined = tuple(item.sha for item in fact.items)
+        await self._tell(fact)
 
     async def _withdraw(self, plan: RolloutPlan) -> None:
         """Stop what was started and never had traffic."""
