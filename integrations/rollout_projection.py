@@ -23,6 +23,8 @@ from integrations.chain import Spot
 from integrations.rows import add, document, put
 from integrations.tables import rollout_story, rollouts
 
+_WITHOUT_TRAFFIC = (RolloutState.UNDONE, RolloutState.RESTORED_UNVERIFIED, RolloutState.FAILED)
+
 
 def project_rollout(fact: RolloutFact, spot: Spot) -> None:
     """Write what `fact` changes; its place in the story of the rollout comes with it."""
@@ -146,6 +148,7 @@ def _(fact: RolloutEnded, spot: Spot) -> None:
         tag=result.tag,
         state=result.status,
         reason=result.reason,
+        **({"weight": 0} if result.status in _WITHOUT_TRAFFIC else {}),
         exposure=max(round(result.exposure * 10_000), row.exposure if row else 0),
         bad_since_ms=result.bad_since_ms or (row.bad_since_ms if row else 0),
         result=document(result),

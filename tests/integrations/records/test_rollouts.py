@@ -79,7 +79,7 @@ async def test_an_undone_rollout_keeps_undo_result_and_largest_share(database, u
             "all",
             RolloutPlanned(plan=plan()),
             moved(S.SHIFTING, 1_000),
-            moved(S.UNDOING, 0),
+            moved(S.UNDOING, 250),
             RolloutUndone(undo=undo),
             ended(told),
         )
@@ -87,6 +87,7 @@ async def test_an_undone_rollout_keeps_undo_result_and_largest_share(database, u
 
     row = (await rows(url, tables.rollouts))[0]
     assert (row["state"], row["exposure"], row["bad_since_ms"]) == ("undone", 1_000, 44)
+    assert row["weight"] == 0
     assert Undo.model_validate_json(row["undo"]) == undo
     kept = RolloutResult.model_validate_json(row["result"])
     assert (kept.status, kept.verdict, kept.undo) == (S.UNDONE, None, None)
