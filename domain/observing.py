@@ -1,11 +1,15 @@
 """Observing: two looks at cumulative counts become one tick of increases."""
 
-from domain.deployment import BUCKETS_MS, Counts, Observation
+from bisect import bisect_left
+
+from domain.deployment import BUCKETS_MS, Counts, Instance, Observation
+from domain.record import Record
 from domain.shifting import of_rollout
 from domain.tick import Side, Tick
 from domain.verdict import JudgeSetup
 
-CLIENTS_ARE_TOLD_APART_FOR = {"5xx", "connect", "timeout", "reset"}
+# Bad answers of these classes are counted once per client, by drivers that know clients.
+_BY_CLIENT = frozenset(("5xx", "connect", "timeout", "reset"))
 _GONE_AWAY = "aborted"  # the client did not wait for an answer: neither good nor bad
 
 
@@ -23,7 +27,8 @@ def tick_between(
     """Return what both sides did between two looks; the first look of a step opens it, at zero.
 
     The instances of the rollout are the canary, all others the control. A counter that began
-    anew counts from zero; one that is not there any more adds nothing.
+    anew counts from zero; one that is not there any more adds nothing. No increase is negative,
+    whatever clocks and counters do.
     """
     mine = [each for each in after.instances if of_rollout(rollout, each.instance)]
     return Tick(
@@ -36,67 +41,94 @@ def tick_between(
         generation=after.generation,
         control=_side(before, after, setup, rollout, canary=False),
         canary=_side(before, after, setup, rollout, canary=True),
-        down=max((each.failures for each in mine), default=0),
+        down=max((_down(each, setup) for each in mine), default=0),
         crash_loop=any(each.state == "crash_loop" for each in mine),
         metrics=metrics or {},
         cursor=after.model_dump_json(),
     )
 
 
+def _down(instance: Instance, setup: JudgeSetup) -> int:
+    """Return how many probes in a row failed; whoever probes may count in its own way."""
+    least = setup.probe_failures if instance.state == "down" else 0
+    return max(instance.failures, least)
+
+
+class _Figures(Record):
+    """What one instance did, cumulative or within a tick."""
+
+    started: int = 0
+    done: int = 0
+    clients: int = 0  # bad answers that are counted once per client
+    by_client: int = 0  # the same, each counted
+    others: int = 0  # bad answers of other classes
+    slow: int = 0
+    timed: int = 0
+
+    def less(self, earlier: "_Figures") -> "_Figures":
+        """Return the rises since then."""
+        then = dict(earlier)
+        return _Figures(**{name: max(0, now - then[name]) for name, now in self})
+
+    def side(self) -> Side:
+        # A driver that cannot tell clients apart counts none of them.
+        once = min(self.clients, self.by_client) or self.by_client
+        return Side(
+            started=self.started,
+            done=self.done,
+            error=once + self.others,
+            errors=self.by_client + self.others,
+            slow=self.slow,
+            timed=self.timed,
+        )
+
+
 def _side(
-    before: Observation | None,
-    after: Observation,
-    setup: JudgeSetup,
-    rollout: str,
-    *,
-    canary: bool,
+    before: Observation | None, after: Observation, setup: JudgeSetup, rollout: str, *, canary: bool
 ) -> Side:
     if before is None:
         return Side()
     known = {counts.instance: counts for counts in before.counts}
-    sums = [0] * 6
-    for counts in after.counts:
-        if of_rollout(rollout, counts.instance) is canary:
-            then = _then(known.get(counts.instance), counts)
-            now = _figures(counts, setup)
-            rises = (
-                max(0, late - early) for early, late in zip(_figures(then, setup), now, strict=True)
-            )
-            sums = [total + rise for total, rise in zip(sums, rises, strict=True)]
-    started, done, clients, errors, slow, timed = sums
-    apart = set(setup.errors) == CLIENTS_ARE_TOLD_APART_FOR
-    return Side(
-        started=started,
-        done=done,
-        error=min(clients, errors) if apart else errors,
+    sides = [
+        _figures(now, setup).less(_then(known.get(now.instance), now, setup)).side()
+        for now in after.counts
+        if of_rollout(rollout, now.instance) is canary
+    ]
+    names = Side.model_fields
+    return Side(**{name: sum(getattr(side, name) for side in sides) for name in names})
+
+
+def _then(before: Counts | None, now: Counts, setup: JudgeSetup) -> _Figures:
+    """Return what was counted before; nothing, where the counter has begun anew."""
+    if before is None or before.epoch != now.epoch:
+        return _Figures()
+    return _figures(before, setup)
+
+
+def _figures(counts: Counts, setup: JudgeSetup) -> _Figures:
+    done, errors = counts.done, frozenset(setup.errors)
+    slow, timed = _lateness(counts, setup.slow_ms)
+    return _Figures(
+        started=counts.started,
+        done=sum(many for name, many in done.items() if name != _GONE_AWAY),
+        clients=counts.bad_clients,
+        by_client=sum(done.get(name, 0) for name in errors & _BY_CLIENT),
+        others=sum(done.get(name, 0) for name in errors - _BY_CLIENT),
         slow=slow,
-        errors=errors,
         timed=timed,
     )
 
 
-def _then(before: Counts | None, now: Counts) -> Counts:
-    """Return what was counted before; nothing, where the counter has begun anew."""
-    if before is None or before.epoch != now.epoch:
-        return Counts(instance=now.instance)
-    return before
+def _lateness(counts: Counts, slow_ms: float) -> tuple[int, int]:
+    """Return how many requests are known to be slow, and of how many it is known.
 
-
-def _figures(counts: Counts, setup: JudgeSetup) -> tuple[int, ...]:
-    """Return cumulative figures in the order of a side: all of them only ever rise."""
-    done = sum(many for name, many in counts.done.items() if name != _GONE_AWAY)
-    errors = sum(counts.done.get(name, 0) for name in setup.errors)
-    slow = _slow(counts, setup.slow_ms)
-    timed = sum(counts.histogram) + counts.overdue if setup.slow_ms else 0
-    return counts.started, done, counts.bad_clients, errors, slow, timed
-
-
-def _slow(counts: Counts, slow_ms: float) -> int:
-    """Return the answers that took longer, and the requests that have waited for longer.
-
-    What is overdue becomes an answer that was slow, so that the sum does not fall.
+    What is overdue becomes an answer that was slow, so that each counts once, when it becomes
+    known; an instance that hangs is slow before it has answered anything.
     """
-    if not slow_ms or not counts.histogram:
-        return 0
-    first = next(at for at, edge in enumerate(BUCKETS_MS) if edge >= slow_ms) + 1
-    return sum(counts.histogram[first:]) + counts.overdue
+    if not (slow_ms and counts.histogram):
+        return 0, 0
+    first = bisect_left(BUCKETS_MS, slow_ms) + 1
+    return (
+        sum(counts.histogram[first:]) + counts.overdue,
+        sum(counts.histogram) + counts.overdue,
+    )

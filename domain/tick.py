@@ -11,6 +11,7 @@ class Side(Record):
     error: int = 0  # bad answers, each client counted once
     slow: int = 0  # answers later than the objective, and requests overdue at the end
     errors: int = 0  # bad answers, each counted
+    timed: int = 0  # requests of which it became known whether they are slow; 0: all that are done
 
 
 class Tick(Record):

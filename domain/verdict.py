@@ -20,6 +20,10 @@ class JudgeSetup(Record):
     analysis: Analysis = Analysis()
     slow_ms: float = 0  # snapped to a bucket edge; 0: no class slow
     concurrent: bool = True  # False: the control's ticks are of another time (bake, blue-green)
+    control: bool = True  # False: a first install, nothing to compare with
+    errors: tuple[str, ...] = ("5xx", "connect", "timeout", "reset")  # classes that count as bad
+    sticky: bool = False  # clients stay where they are, so shares say nothing of the routing
+    probe_failures: int = 3  # in a row, until an instance counts as down
 
 
 class ClassEvidence(Record):
@@ -36,6 +40,20 @@ class ClassEvidence(Record):
     interval: tuple[float, float]  # of the ratio of the shares; Clopper-Pearson
     mde: float  # smallest ratio that would have been seen in 80 of 100 cases; inf: none
     failed: bool = False
+    ratio: float = 1  # of the shares, as far as the same ticks say; inf: none were bad in control
+
+
+class GaugeEvidence(Record):
+    """A number beside the counts: whether the new release's is worse, and how sure that is."""
+
+    name: str
+    state: Literal["ok", "worse", "unclear"]
+    change: float = 0  # median, 0.2: a fifth more than the control's
+    points: int = 0
+    effective: float = 0  # points that are worth as much as independent ones
+    critical: bool = False
+    report_only: bool = False
+    reason: str = ""
 
 
 class Verdict(Record):
@@ -44,8 +62,9 @@ class Verdict(Record):
     verdict: Literal["watching", "pass", "fail", "inconclusive", "no_data"]
     label: Literal["", "no_control", "non_concurrent"] = ""
     reason: str  # one sentence for people
-    guard: Literal["", "errors", "probe", "crash_loop", "routing"] = ""
+    guard: Literal["", "errors", "probe", "crash_loop", "routing", "metric"] = ""
     classes: tuple[ClassEvidence, ...] = ()
+    gauges: tuple[GaugeEvidence, ...] = ()
     ticks: int = 0
     requests: int = 0  # of the canary
     at_ms: int = 0
