@@ -19,7 +19,7 @@ class Left(Record):
     def lines(self) -> tuple[str, ...]:
         """Say it to a person."""
         if self.ended:
-            return (f"{_count(self.ended)} ended; `slipway up` starts them again",)
+            return (f"{_count(self.ended)} ended; the next `slipway up` starts what was ended",)
         if self.unwatched:
             return (
                 "services may go on, but their supervisor does not run: `slipway up` starts it, "
@@ -29,9 +29,9 @@ class Left(Record):
             return ()
         where = (f"  {target} at {address}" for target, address in self.addresses.items())
         return (
-            f"{_count(self.going_on)} and their proxy go on:",
+            f"what was deployed goes on ({_count(self.going_on)}):",
             *where,
-            "`slipway down --services` ends them",
+            "`slipway down --services` ends that too",
         )
 
 
@@ -59,4 +59,4 @@ def _names(found: tuple[Instance, ...]) -> tuple[str, ...]:
 
 
 def _count(names: tuple[str, ...]) -> str:
-    return f"{len(names)} service instance{'s' if len(names) != 1 else ''}"
+    return f"{len(names)} instance{'s' if len(names) != 1 else ''}"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 from domain.deployment import Instance
@@ -90,6 +91,14 @@ class Host:
             )
         return int(said.stdout)
 
+    async def renew(self, state: HostState) -> HostState:
+        """Replace a supervisor of another version of slipway; what it looks after goes on."""
+        if state.version == version("slipway"):
+            return state
+        await self.sockets.shutdown(services=False)
+        await gone(state.pid, _STARTING)
+        return await self.ensure()
+
     async def end_idle(self) -> None:
         """End it if it has nothing to look after; one that is just starting is waited for."""
         with contextlib.suppress(Unavailable):
@@ -136,7 +145,7 @@ class HostKeeper:
         pause = 0.5
         while True:
             try:
-                state = await self._host.ensure()
+                state = await self._host.renew(await self._host.ensure())
             except (Unavailable, Misconfigured, OSError, subprocess.SubprocessError) as error:
                 self._tell(f"services are not looked after: {error}")
             else:

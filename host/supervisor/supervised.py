@@ -86,8 +86,9 @@ class Supervised:
             self._process.forget()
 
     async def rest(self) -> None:
-        """End its processes; the next supervisor starts it again."""
-        self._turn("stopping" if self.kept.ended else "starting", "the host was ended")
+        """End its processes; the next supervisor starts it again, unless it was in a crash loop."""
+        if self.kept.state not in ("stopping", "crash_loop"):
+            self._turn("starting", "the host was ended")
         await self._end(self.kept.order.drain_s)
 
     async def run(self) -> None:
@@ -218,7 +219,7 @@ class Supervised:
 
     def _resume(self) -> Failure | None:
         """Find the process that an earlier supervisor started for it."""
-        if self.kept.ended or self.kept.state == "crash_loop":
+        if self._process or self.kept.ended or self.kept.state == "crash_loop":
             return None
         if self.kept.boot not in ("", boot_id()):
             self._turn("starting", "the machine was started anew", boot="", pid=0, recent=())
