@@ -12,12 +12,13 @@ from pathlib import Path
 
 import uvloop
 
-from host.edge.admin import Admin, open_admin
+from host.edge.admin import Admin
 from host.edge.edge import Edge
 from host.edge.folder import Folder
 from host.edge.limits import Limits
 from host.edge.orders import Refused
 from host.edge.problems import Problems
+from host.supervisor.address import bind_door
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,8 @@ async def _serve(folder: Folder, limits: Limits, listener: socket.socket) -> Non
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end.set)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    gc.freeze()  # what is here now stays; the collector need not look at it again
+    gc.freeze()  # what is here now stays
+    gc.set_threshold(20_000, 20, 50)  # requests leave no cycles behind
     admin = asyncio.create_task(Admin(edge).serve(listener))
     await end.wait()
     admin.cancel()
@@ -64,7 +66,7 @@ def _told(context: dict[str, object]) -> str:
 def _listener(arguments: argparse.Namespace) -> socket.socket:
     if arguments.inherit is not None:
         return socket.socket(fileno=arguments.inherit)
-    return open_admin(arguments.admin)
+    return bind_door(arguments.admin)
 
 
 def _allow_files(limits: Limits) -> None:

@@ -2,11 +2,9 @@
 
 import asyncio
 import json
-import os
 import socket
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 from host.edge.edge import Edge
 from host.edge.orders import (
@@ -78,8 +76,8 @@ class Admin:
         if op == "give_back":
             line.give(edge.listener(target))
             return {}
-        if op == "forget":
-            return edge.forget(target)
+        if op == "unlisten":
+            return await edge.unlisten(target)
         if op == "inspect":
             return edge.inspect(target)
         if op == "observe":
@@ -91,7 +89,7 @@ class Admin:
 
 
 class Line:
-    """Reads lines, and the descriptors that come along, from a UNIX socket."""
+    """Lines both ways over a UNIX socket, and the descriptors that come along."""
 
     def __init__(self, connection: socket.socket) -> None:
         connection.setblocking(False)
@@ -157,18 +155,6 @@ class Line:
             await ready
         finally:
             self._loop.remove_reader(self._connection)
-
-
-def open_admin(path: Path) -> socket.socket:
-    """Listen at `path`, for its owner only; what was there before is replaced."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    fresh.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(fresh))
-    fresh.chmod(0o600)
-    listener.listen(64)
-    fresh.replace(path)
-    return listener
 
 
 def _wake(ready: "asyncio.Future[None]") -> Callable[[], None]:

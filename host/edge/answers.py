@@ -3,11 +3,15 @@
 import time
 from http import HTTPStatus
 
-from host.edge.requests import Headers, Request
+from host.edge.requests import DROPPED, MOST_KINDS, ORDINARY, PLAIN, Headers, Request
 
-HOP = frozenset((b"keep-alive", b"proxy-connection", b"te", b"trailer", b"proxy-authenticate"))
-READ = frozenset((b"connection", b"content-length", b"transfer-encoding", b"upgrade")) | HOP
-VERSION = b"x-slipway-version"
+# RFC 9110 7.6.1; and the version is ours to say.
+HOP = frozenset((
+    b"keep-alive", b"proxy-connection", b"te", b"trailer", b"proxy-authenticate",
+    b"x-slipway-version",
+))  # fmt: skip
+READ = frozenset((b"connection", b"content-length", b"transfer-encoding", b"upgrade"))
+_KINDS: dict[bytes, bytes] = {}  # by name as it was written: its own in small letters if we read it
 
 REASONS = {
     int(status): status.phrase for status in HTTPStatus
@@ -19,14 +23,17 @@ class BadAnswer(Exception):
 
 
 class Answer:
-    """A checked answer; `lines` are its header lines without framing."""
+    """A checked answer; `lines` are the parts of its header lines, without framing."""
 
-    __slots__ = ("chunked", "empty", "has_length", "length", "lines", "reason", "status", "upgrade")
+    __slots__ = (
+        "chunked", "empty", "has_length", "length", "lines", "named", "reason", "status", "upgrade",
+    )  # fmt: skip
 
     def __init__(self, status: int, reason: bytes) -> None:
         self.status = status
         self.reason = reason
         self.lines: list[bytes] = []
+        self.named: frozenset[bytes] = frozenset()  # fields that end here (Connection)
         self.has_length = False
         self.length = 0
         self.chunked = False
@@ -42,26 +49,49 @@ class Answer:
 def read_answer(status: int, reason: bytes, headers: Headers, method: bytes) -> Answer:
     """Check what a parser found; raises `BadAnswer`."""
     answer = Answer(status, reason)
-    named: frozenset[bytes] = frozenset()
-    lines = []
+    lines = answer.lines
     for name, value in headers:
-        key = name.lower()
-        if key not in READ:
-            if key != VERSION:
-                lines.append((key, b"%b: %b\r\n" % (name, value)))
-        elif key == b"content-length":
-            _read_length(answer, value)
-        elif key == b"transfer-encoding":
-            _read_coding(answer, value)
-        elif key == b"connection":
-            named |= {token.strip().lower() for token in value.split(b",")}
-        elif key == b"upgrade":
-            answer.upgrade = value
-    answer.lines = [line for key, line in lines if key not in named]
+        kind = _KINDS.get(name)
+        if kind is None:
+            kind = _kind(name)
+        if kind is PLAIN:
+            lines += (name, b": ", value, b"\r\n")
+        elif kind is not DROPPED:
+            _note(answer, kind, value)
+    if answer.named:
+        fields = zip(*(lines[at::4] for at in range(4)), strict=True)
+        answer.lines = [
+            part for field in fields if field[0].lower() not in answer.named for part in field
+        ]
     if answer.chunked and answer.has_length:
         raise BadAnswer("both Content-Length and Transfer-Encoding")
     answer.empty = method == b"HEAD" or status in (204, 304) or status < 200
     return answer
+
+
+def _kind(name: bytes) -> bytes:
+    """Return what is done with a header of this name, and remember it for a while."""
+    key = name.lower()
+    kind = PLAIN
+    if key in READ:
+        kind = key
+    elif key in HOP:
+        kind = DROPPED
+    if len(_KINDS) >= MOST_KINDS:
+        _KINDS.clear()
+    _KINDS[name] = kind
+    return kind
+
+
+def _note(answer: Answer, kind: bytes, value: bytes) -> None:
+    if kind == b"content-length":
+        _read_length(answer, value)
+    elif kind == b"transfer-encoding":
+        _read_coding(answer, value)
+    elif kind == b"connection":
+        answer.named |= {token.strip().lower() for token in value.split(b",")} - ORDINARY
+    else:
+        answer.upgrade = value
 
 
 def _read_length(answer: Answer, value: bytes) -> None:

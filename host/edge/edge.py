@@ -18,6 +18,7 @@ from host.edge.problems import Problems
 from host.edge.target import Target
 
 BEAT_S = 0.1  # how late a deadline may be noticed
+ROOM = 256  # connections beyond the limit that may read why they are turned away
 OWN = ""  # the instance under which the edge's own answers are counted
 
 
@@ -41,7 +42,7 @@ class Edge:
 
     def load(self) -> None:
         """Take up where the last edge ended; raises `Refused`, `OSError`."""
-        for held in self._folder.load():
+        for held in self._folder.load(self.problems):
             target = self._target(held.order.target)
             former = {name: Route(name, "-:1", "", "", 0) for name in held.former}
             routes = {route.instance: route for route in held.order.routes}
@@ -74,18 +75,20 @@ class Edge:
             raise Refused("unknown_target", f"{name} is not served here")
         return server.sockets[0]
 
-    def forget(self, name: str) -> Fields:
-        """Close a target's port and drop what is kept of it; a repeat is fine."""
-        server = self._servers.pop(name, None)
-        if server is not None:
-            server.close()
-        target = self.targets.get(name)
-        if target is not None and not any(each.flights for each in target.backends.values()):
-            del self.targets[name]
+    async def unlisten(self, name: str) -> Fields:
+        """Close a target's port and forget its routes and counts; a repeat is fine.
+
+        Requests in flight are answered all the same.
+        """
+        async with self._orders.setdefault(name, asyncio.Lock()):
+            server = self._servers.pop(name, None)
+            if server is not None:
+                server.close()
+            target = self.targets.pop(name, None)
             self._folder.forget(name)
-            for backend in target.backends.values():
-                backend.drop_idle()
-        return {"forgotten": True}
+            if target is not None:
+                target.end()
+        return {}
 
     async def route(self, order: RouteOrder) -> Fields:
         """Compare and swap, on disk before in force; raises `Refused`, `OSError`."""
@@ -170,6 +173,11 @@ class Edge:
         }
 
     # What client connections ask.
+
+    @property
+    def crowded(self) -> bool:
+        """Whether there is no room even for those that are turned away."""
+        return len(self._clients) > self.limits.connections + ROOM
 
     def enter(self, client: ClientConnection) -> bool:
         """Admit a connection unless there are too many; it is remembered until `leave`."""

@@ -1,6 +1,7 @@
 """Exchange: one request from a client to an instance, and its answer back."""
 
 import asyncio
+import errno
 import time
 from typing import Protocol
 
@@ -16,6 +17,8 @@ from host.edge.upstream import Upstream
 
 HELD = 65_536  # bytes of a body that may wait for a connection to an instance
 INFORMATION = 0  # index of the class 1xx
+# No instance is to blame for these.
+OUR_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 
 
 class Client(Protocol):
@@ -43,8 +46,8 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_backend", "_chunked", "_client", "_complete", "_cookie", "_ended", "_keep",
-        "_limits", "_ms", "_out", "_problems", "_retried", "_since", "_streamed", "_target",
-        "_task", "_tried", "_up", "_uploading", "_upstream", "request",
+        "_limits", "_ms", "_out", "_problems", "_retried", "_since", "_stalled", "_streamed",
+        "_target", "_task", "_tried", "_up", "_uploading", "_upstream", "request",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +70,7 @@ class Exchange:
         self._ms = -1.0  # until the first byte of the answer
         self._uploading = True  # the end of the request is not sent yet
         self._streamed = False  # a part of the body was sent that can not be sent again
+        self._stalled = False  # the instance does not read
         self._retried = self._chunked = self._complete = self._keep = self._ended = False
 
     @property
@@ -89,7 +93,10 @@ class Exchange:
         return self._answer is not None and not self._out
 
     def waited_ms(self, now: float) -> float:
-        return self._ms if self._ms >= 0 else (now - self._since) * 1_000
+        """Milliseconds from the end of the request to the answer's first byte, or until now."""
+        if self._ms >= 0:
+            return self._ms
+        return 0 if self._awaits_body() else (now - self._since) * 1_000
 
     # What the client does.
 
@@ -124,8 +131,7 @@ class Exchange:
 
     def expire(self) -> None:
         """Nothing happened for as long as was to be waited."""
-        slow_client = self._uploading and not self._awaits_continue()
-        if self._answer is None and slow_client and self._upstream is not None:
+        if self._answer is None and self._upstream is not None and self._awaits_body():
             self._end(ABORTED)
             self._client.answer(408, "the body of the request did not come", self._label())
         elif self._client.blocked:
@@ -204,7 +210,9 @@ class Exchange:
 
     def on_blocked(self, blocked: bool) -> None:
         """Read the client no faster than the instance reads us."""
+        self._stalled = blocked
         self._client.hold(blocked)
+        self._await_client()
 
     def cut(self) -> None:
         """End it now: the edge can not wait any longer."""
@@ -234,15 +242,19 @@ class Exchange:
             upstream = await backend.connect()
         except (OSError, TimeoutError) as error:
             if not self._ended:
-                self._pass_on(backend, error)
+                self._miss(backend, error)
             return
         if self._ended:
             upstream.close()
         else:
             self._send(upstream)
 
-    def _pass_on(self, backend: Backend, error: Exception) -> None:
+    def _miss(self, backend: Backend, error: Exception) -> None:
         """Let another instance have it: of the same version if there is one."""
+        if isinstance(error, OSError) and error.errno in OUR_FAULTS:
+            self._problems.tell("fault", f"{self._where()}: {error}")
+            self._fail(ABORTED, 503, "the edge has no connection left")
+            return
         self._tried += (backend,)
         other = self._target.other(backend, self._tried)
         self._problems.tell("connect", f"{self._where()}: {error or 'no answer in time'}")
@@ -258,18 +270,23 @@ class Exchange:
 
     def _send(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        body = self.request.body
-        upstream.send(self, self.request.head + self._framed(body))
-        self._uploading = not self.request.complete
+        request = self.request
+        body = request.body
+        if body or request.chunked:
+            upstream.send(self, request.head + self._framed(body))
+        else:
+            upstream.send(self, request.head)
+        self._uploading = not request.complete
         if self._uploading:
             self._streamed = bool(body)
-            self.request.body = []
+            request.body = []
         self._client.hold(False)
         if self._client.blocked:
             upstream.pause(True)
         self._await_client()
 
     def _framed(self, pieces: list[bytes]) -> bytes:
+        """Return pieces of the body as the instance gets them, with the end if it is known."""
         if not self.request.chunked:
             return b"".join(pieces)
         out = []
@@ -281,11 +298,14 @@ class Exchange:
 
     def _await_client(self) -> None:
         """Wait for the rest of the request, or for the answer."""
-        waits_for_body = self._uploading and not self._awaits_continue()
-        self._client.wait(self._limits.body_idle_s if waits_for_body else self._target.timeout_s)
+        limits = self._limits
+        self._client.wait(limits.body_idle_s if self._awaits_body() else self._target.timeout_s)
 
-    def _awaits_continue(self) -> bool:
-        return self.request.expects and not self._streamed
+    def _awaits_body(self) -> bool:
+        """Whether it is the client's turn: not while the instance has to let it go on."""
+        if not self._uploading or self._stalled:
+            return False
+        return self._streamed or not self.request.expects
 
     def _may_repeat(self, upstream: Upstream) -> bool:
         """Whether a kept connection was closed before the request can have had any effect."""

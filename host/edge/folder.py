@@ -15,6 +15,7 @@ from pathlib import Path
 
 from host.edge.counts import SLOTS
 from host.edge.orders import Fields, Refused, RouteOrder, read_route_order, told
+from host.edge.problems import Problems
 
 SUFFIX = ".counts"
 
@@ -66,9 +67,20 @@ class Folder:
             return -1
         return file
 
-    def load(self) -> list[Held]:
-        """Return what each target was last ordered; raises `Refused` where a file is damaged."""
-        return [_read(path) for path in sorted(self.routes.glob("*.json"))]
+    def load(self, problems: Problems) -> list[Held]:
+        """Return what each target was last ordered; a damaged file is told, and set aside.
+
+        Its target then has generation 0 and serves nobody until it is routed anew; the others
+        must not wait for that.
+        """
+        found = []
+        for path in sorted(self.routes.glob("*.json")):
+            try:
+                found.append(_read(path))
+            except Refused as refused:
+                problems.tell("damaged", refused.message)
+                path.replace(path.with_suffix(".damaged"))
+        return found
 
     def keep(self, held: Held) -> None:
         """Write a target's routes so that either the old or the new ones are there, for good."""
@@ -114,6 +126,5 @@ def _read(path: Path) -> Held:
         assert isinstance(generation, int)
         order = read_route_order(kept)
     except (ValueError, KeyError, TypeError, AssertionError, Refused) as error:
-        hint = "Remove the file, and let the target be routed anew"
-        raise Refused("damaged", f"{path} can not be read: {error}", hint) from error
+        raise Refused("damaged", f"{path} can not be read: {error}") from error
     return Held(order, generation, tuple(str(name) for name in former))

@@ -96,8 +96,12 @@ class Target:
             "refused": self._own.read()["done"],
         }
 
-    def close(self) -> None:
-        self._own.close()
+    def end(self) -> None:
+        """Serve nobody from now on; requests in flight are answered."""
+        self.routed = self._weighted = ()
+        self._deck = None
+        for backend in self.backends.values():
+            backend.drop_idle()
 
     def _asked(self, version: str) -> Backend | None:
         by_instance = [each for each in self.routed if each.route.instance == version]

@@ -59,11 +59,15 @@ class Upstream(asyncio.Protocol):
         self._answer = None
         self._ended = self.spoke = self.reusable = False
         self._head_fed = 0
-        self._transport.write(data)
+        if self._transport.is_closing():  # closed as soon as it was open
+            asyncio.get_running_loop().call_soon(self._tell_lost)
+        else:
+            self._transport.write(data)
 
     def write(self, data: bytes) -> None:
         """Send a further piece of the request, or of a tunnel."""
-        self._transport.write(data)
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     def write_eof(self) -> None:
         if not self._transport.is_closing():
@@ -138,12 +142,10 @@ class Upstream(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        receiver, self._receiver = self._receiver, None
-        self._parser = None  # it refers to us
         if self._tunnel is not None:
             self._tunnel.cut()
-        if receiver is not None:
-            receiver.on_lost(f"the connection was lost: {error or 'closed'}")
+        self._tell_lost(error)
+        self._parser = None  # it refers to us
 
     def pause_writing(self) -> None:
         self._blocked(True)
@@ -193,6 +195,11 @@ class Upstream(asyncio.Protocol):
         self.reusable = reusable
         assert self._receiver is not None
         self._receiver.on_end()
+
+    def _tell_lost(self, error: Exception | None = None) -> None:
+        receiver, self._receiver = self._receiver, None
+        if receiver is not None:
+            receiver.on_lost(f"the connection was lost: {error or 'closed'}")
 
     def _blocked(self, blocked: bool) -> None:
         if self._tunnel is not None:
