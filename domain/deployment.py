@@ -128,7 +128,7 @@ class Counts(Record):
     epoch: str = ""  # changes when the counter began anew
     started: int = 0
     done: dict[str, int] = {}  # by class: 1xx 2xx 3xx 4xx 5xx connect timeout reset aborted
-    bad_clients: int = 0  # bad answers, each client counted once per observation
+    bad_clients: int = 0  # bad answers, each client once per observation and target; 0: not told
     histogram: tuple[int, ...] = ()  # cumulative counts by `BUCKETS_MS`, the last without limit
     overdue: int = 0  # in flight for longer than the slow objective
     passed_on: int = 0  # of `connect`: another instance took the request

@@ -22,13 +22,15 @@ class Flight(Protocol):
 class Backend:
     """An instance of a target. It stays while requests are in flight, also without a route."""
 
-    def __init__(self, route: Route, counts: CountFile, limits: Limits) -> None:
+    def __init__(
+        self, route: Route, counts: CountFile, limits: Limits, bad_clients: set[str]
+    ) -> None:
         self.counts = counts
         self.flights: set[Flight] = set()
         self.tunnels: set[Tunnel] = set()
         self._limits = limits
         self._idle: list[Upstream] = []
-        self._bad_clients: set[str] = set()
+        self._bad_clients = bad_clients  # of the whole target, in this stretch
         self._quiet: asyncio.Future[None] | None = None
         self.turn(route)
 
@@ -48,7 +50,9 @@ class Backend:
     def end(self, flight: Flight, kind: int, ms: float, client: str) -> None:
         """Count how a request ended; a bad answer counts once per client and stretch.
 
-        Without the key of a client each bad answer counts.
+        Once for the whole target: were it once per instance, few clients with many bad answers
+        would count as often on a small share of the traffic as on a large one. Without the key of
+        a client each bad answer counts.
         """
         self.counts.end(kind, ms)
         self.flights.discard(flight)
@@ -88,8 +92,7 @@ class Backend:
             quiet.set_result(None)
 
     def observe(self, now: float, slow_ms: float) -> Fields:
-        """Return the counts, and begin a new stretch of bad clients."""
-        self._bad_clients.clear()
+        """Return the counts."""
         overdue = sum(flight.waited_ms(now) > slow_ms for flight in self.flights) if slow_ms else 0
         return {"instance": self.route.instance, **self.counts.read(), "overdue": overdue}
 

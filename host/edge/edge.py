@@ -230,7 +230,7 @@ class Edge:
 
     def _backends(self, target: Target, routes: dict[str, Route]) -> dict[str, Backend]:
         return {
-            name: Backend(route, self._count(target.name, name), self.limits)
+            name: Backend(route, self._count(target.name, name), self.limits, target.bad_clients)
             for name, route in routes.items()
         }
 

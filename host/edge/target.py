@@ -25,6 +25,7 @@ class Target:
         self.timeout_s = 30.0
         self.backends: dict[str, Backend] = {}  # by instance, also those that lost their route
         self.routed: tuple[Backend, ...] = ()
+        self.bad_clients: set[str] = set()  # that have had a bad answer in this stretch
         self._own = own
         self._random = random
         self._deck: Deck | None = None
@@ -87,9 +88,11 @@ class Target:
         self._own.end(status // 100 - 1, 0)
 
     def observe(self, now: float, slow_ms: float) -> Fields:
+        """Return the counts, and begin a new stretch of bad clients."""
         backends = self.backends.values()
         slow_ms = slow_ms or self.order.slow_ms
         counts = [backend.observe(now, slow_ms) for backend in backends]
+        self.bad_clients.clear()
         return {
             "generation": self.generation,
             "counts": counts,
