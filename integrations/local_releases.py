@@ -48,20 +48,19 @@ class Releases:
         full or the same release is being built for too long.
         """
         digest = await self._digest(order)
-        commit = self._of(order.place) / order.sha
-        root = commit / digest[:16]
-        async with locked(commit / f"{digest[:16]}.lock"):
-            if (done := _read(root)) and done.digest == digest:
-                return done
-            try:
+        root = self._of(order.place) / order.sha / digest[:16]
+        try:
+            async with locked(root.with_suffix(".lock")):
+                if (done := _read(root)) and done.digest == digest:
+                    return done
                 return await self._build(order, root, digest)
-            except OSError as error:
-                raise Unavailable(
-                    f"the release {order.sha[:12]} of {order.place.target} cannot be written to "
-                    f"{root}: {error}",
-                    code="disk",
-                    hint="make room on that disk; `slipway release` keeps few releases",
-                ) from error
+        except OSError as error:
+            raise Unavailable(
+                f"the release {order.sha[:12]} of {order.place.target} cannot be written to "
+                f"{root}: {error}",
+                code="disk",
+                hint=f"make room for {self._folder}",
+            ) from error
 
     async def _build(self, order: BuildOrder, root: Path, digest: str) -> Artefact:
         shop = Workshop(root, self._processes, lambda _: None)

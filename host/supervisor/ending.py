@@ -29,10 +29,14 @@ async def end_all(find: Find, patience: float) -> bool:
 
 
 async def _vanish(find: Find, seconds: float, number: signal.Signals | None) -> bool:
-    """Look until nothing is left, sending a signal before each look if one is given."""
+    """Look until nothing is left, sending a signal before each look if one is given.
+
+    Nothing is left when two looks in a row see nothing: a look takes its time, and what is forked
+    meanwhile by a process that then ends is seen by the next one only.
+    """
     deadline = time.monotonic() + seconds
     look = _FIRST_LOOK
-    while left := find():
+    while left := find() or find():
         if number:
             _send(left, number)
         if time.monotonic() > deadline:

@@ -142,7 +142,7 @@ class Fleet:
     async def look_over(self) -> None:
         """From time to time look at all processes: who belongs to whom, how big, who has ended."""
         while True:
-            self._drop_old_logs()
+            self.drop_old_logs()
             for _ in range(1_800):
                 await asyncio.sleep(_LOOK)
                 self.look()
@@ -163,7 +163,8 @@ class Fleet:
                 with suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
 
-    def _drop_old_logs(self) -> None:
+    def drop_old_logs(self) -> None:
+        """Remove the logs of instances that ended two weeks ago."""
         for log in self._folder.logs.glob("*.log*"):
             name = log.name.partition(".log")[0]
             if name in self._all or name in ("edge", "host"):
