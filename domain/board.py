@@ -7,20 +7,23 @@ from domain.review import GateResult, Verdict
 
 # Above this many tasks the board counts instead of listing: current details hold 20,000 bytes.
 LISTED_TASKS = 40
+# Signs that fonts of text have: those of pictures are empty boxes on many a machine.
 _MARKS = {
-    TaskState.MERGED: "✅",
-    TaskState.FAILED: "❌",
-    TaskState.SKIPPED: "⏭",
-    TaskState.CANCELLED: "🚫",
-    TaskState.WORKING: "🔨",
+    TaskState.MERGED: "✔",
+    TaskState.FAILED: "✘",
+    TaskState.SKIPPED: "–",
+    TaskState.CANCELLED: "–",
+    TaskState.WORKING: "▶",
     TaskState.PENDING: "·",
 }
 _VERDICTS = {
-    Verdict.PASSED: "✅",
-    Verdict.FAILED: "❌",
-    Verdict.HELD: "✋",
+    Verdict.PASSED: "✔",
+    Verdict.FAILED: "✘",
+    Verdict.HELD: "?",
     Verdict.SKIPPED: "–",
 }
+_FIRST = (Verdict.FAILED, Verdict.HELD)  # the gates that people look for
+_COMMAND = "slipway "  # a wait that begins so is ended by this command; after `: ` it says why
 
 
 class BoardTask(Record):
@@ -57,13 +60,13 @@ def markdown(board: Board) -> str:
     """Return the board as Markdown for the current details of the workflow."""
     parts = [f"### {_plain(board.title)}\n\n**{board.stage}**, round {board.round}"]
     if board.waits:
-        parts.append("\n".join(f"- ⏳ {_wait(wait)}" for wait in board.waits))
+        parts += [_wait(wait) for wait in board.waits]
     if board.tasks:
         parts.append(_tasks(board.tasks))
     if board.gates:
         rows = [
             f"| {_VERDICTS[gate.verdict]} {gate.gate} | {gate.verdict} | {_plain(gate.reason)} |"
-            for gate in board.gates
+            for gate in sorted(board.gates, key=lambda gate: gate.verdict not in _FIRST)
         ]
         parts.append("\n".join(["| Gate | Verdict | Why |", "|---|---|---|", *rows]))
     if board.release:
@@ -77,7 +80,13 @@ def markdown(board: Board) -> str:
 
 
 def _wait(wait: Wait) -> str:
-    return f"**{wait.flag}**: waits for {_plain(wait.owner)}, until {_plain(wait.predicate)}"
+    """Say who is waited for and why; a command stands alone, so that it can be copied."""
+    who = f"**Waits for {_plain(wait.owner)}** ({wait.flag})"
+    if not wait.predicate.startswith(_COMMAND):
+        return f"{who}: {_plain(wait.predicate)}"
+    command, _, why = wait.predicate.partition(": ")
+    told = f"{who}: {_plain(why)}" if why else who
+    return f"{told}\n\nIt goes on with\n\n    {' '.join(command.split())}"
 
 
 def _tasks(tasks: tuple[BoardTask, ...]) -> str:

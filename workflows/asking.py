@@ -105,7 +105,7 @@ class Asking(Steering):
         wait = self._wait(
             "AwaitingApproval",
             ", ".join(question.approvers) or "a person",
-            f"slipway idea approve {self._idea.key} {question.approval}",
+            f"slipway idea approve {self._idea.key} {question.approval}: {question.text}",
             subject=question.approval,
         )
         self._approvals.open(question)

@@ -12,12 +12,43 @@ def test_shows_title_and_stage_on_one_line():
     assert markdown(BOARD) == "### A \\| title in two lines\n\n**Running**, round 1"
 
 
-def test_says_who_is_waited_for_and_until_when():
-    wait = Wait(flag="AwaitingInput", owner="ann", predicate="slipway idea answer", since_ms=0)
+def told(predicate: str, flag: str = "AwaitingInput") -> str:
+    wait = Wait.model_validate(
+        {"flag": flag, "owner": "ann", "predicate": predicate, "since_ms": 0}
+    )
+    return markdown(BOARD.but(waits=(wait,))).partition("round 1\n\n")[2]
 
-    shown = markdown(BOARD.but(waits=(wait,)))
 
-    assert "⏳ **AwaitingInput**: waits for ann, until slipway idea answer" in shown
+def test_says_who_is_waited_for_and_what_for():
+    assert told("the change is merged", "InTrain") == (
+        "**Waits for ann** (InTrain): the change is merged"
+    )
+
+
+def test_a_command_that_ends_a_wait_can_be_copied():
+    assert told("slipway idea resume k", "Paused") == (
+        "**Waits for ann** (Paused)\n\nIt goes on with\n\n    slipway idea resume k"
+    )
+
+
+def test_says_why_a_command_is_waited_for():
+    assert told("slipway idea revise k FILE: a | b: c") == (
+        "**Waits for ann** (AwaitingInput): a \\| b: c\n\n"
+        "It goes on with\n\n    slipway idea revise k FILE"
+    )
+
+
+def test_gates_that_hold_an_idea_up_come_first():
+    gates = tuple(
+        GateResult(gate=verdict.value, kind="tests", verdict=verdict, reason="")
+        for verdict in Verdict
+    )
+
+    shown = markdown(BOARD.but(gates=gates))
+
+    rows = [line.split()[2] for line in shown.splitlines() if line.startswith("| ")][1:]
+    assert set(rows[:2]) == {"failed", "held"}
+    assert set(rows) == {verdict.value for verdict in Verdict}
 
 
 def test_lists_tasks_and_gates():
@@ -29,8 +60,8 @@ def test_lists_tasks_and_gates():
     shown = markdown(board)
 
     assert "| · one | One | Pending |  |" in shown
-    assert f"| ❌ two | Two | Failed | {'x' * 299}… |" in shown
-    assert "| ✋ tests | held | base red |" in shown
+    assert f"| ✘ two | Two | Failed | {'x' * 299}… |" in shown
+    assert "| ? tests | held | base red |" in shown
 
 
 def test_counts_tasks_when_there_are_too_many_to_list():
