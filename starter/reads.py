@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from domain.audit import Chain, ChainReport, Head
 from domain.errors import Misconfigured
+from domain.insight import Deployment, MergedChange
 from domain.plan import Plan
 from domain.record import ArtifactRef
 from domain.record_view import (
@@ -25,7 +26,7 @@ from domain.record_view import (
 from domain.rollout import Served
 from domain.rollout_view import RolloutFilter, RolloutLine, RolloutRecord
 from domain.tick import Tick
-from integrations import audit_log, rollout_rows, rollout_views, views
+from integrations import audit_log, insight_rows, rollout_rows, rollout_views, views
 from integrations.access import connect
 from integrations.artifacts import ArtifactFiles
 from integrations.engine import exists, parse, told
@@ -141,6 +142,16 @@ class Reads:
         """Return requests per second and the error share of lately; 0 and 0: nothing is known."""
         work = partial(rollout_rows.target_traffic, target=target)
         return await self._read(work, lambda: (0.0, 0.0))
+
+    async def merged_changes(self, repository: str = "") -> tuple[MergedChange, ...]:
+        """Return every round that moved its base branch; `repository` (its id) empty: of all."""
+        work = partial(insight_rows.merged_changes, repository=repository)
+        return await self._read(work, lambda: ())
+
+    async def deployments(self, environment: str, repository: str = "") -> tuple[Deployment, ...]:
+        """Return the rollouts that had traffic in an environment, oldest first."""
+        work = partial(insight_rows.deployments, environment=environment, repository=repository)
+        return await self._read(work, lambda: ())
 
     async def audit(self, head: Head | None = None) -> ChainReport:
         """Verify the audit chain; `head` is an anchor that was kept elsewhere."""
