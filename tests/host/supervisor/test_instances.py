@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from domain.errors import Rejected
 from domain.service import Limits, Probe, Ready
-from tests.host.supervisor.house import House, holding, until
+from tests.host.supervisor.house import PROGRAM, House, holding, until
 
 
 def alive(pid: int) -> bool:
@@ -261,3 +262,69 @@ async def test_files_are_limited(house: House, tmp_path: Path):
     await filled(tmp_path / "files")
 
     assert (tmp_path / "files").read_text().strip() == "123"
+
+
+async def _say_well(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+    writer.close()
+
+
+async def test_another_program_on_its_port_does_not_make_it_ready(house: House, tmp_path: Path):
+    begun = await house.start(
+        argv=("/bin/sh", "-c", f"echo up > {tmp_path / 'up'}; sleep 600"),
+        ready=Ready(interval=0.1, timeout=1, deadline=60),
+    )
+    await filled(tmp_path / "up")
+    port = int(begun.address.split(":")[1])
+    async with await asyncio.start_server(_say_well, "127.0.0.1", port):
+        seen = await house.becomes(lambda each: "not by this instance" in each.reason)
+
+    assert seen.state == "starting"
+    assert f"process {os.getpid()}" in seen.reason
+
+
+async def test_it_waits_for_its_port_when_another_program_took_it(house: House):
+    # Traffic may be routed to the port that it was ready at, so it gets no other one.
+    await house.start()
+    before = await house.ready()
+    await house.kill()
+    os.killpg(before.pid, signal.SIGKILL)
+    port = int(before.address.split(":")[1])
+    async with await asyncio.start_server(_say_well, "127.0.0.1", port, reuse_address=True):
+        await house.open()
+        waiting = await house.becomes(lambda each: "is taken by" in each.reason)
+    after = await house.ready()
+
+    assert waiting.state == "down"
+    assert f"its port {port} is taken by process {os.getpid()}" in waiting.reason
+    assert after.address == before.address
+
+
+async def test_its_first_start_avoids_a_port_that_was_taken_meanwhile(house: House):
+    begun = await house.start("exit=1", limits=Limits(restarts=50))
+    port = int(begun.address.split(":")[1])
+    await house.becomes(lambda each: each.restarts >= 1)
+    async with await asyncio.start_server(_say_well, "127.0.0.1", port, reuse_address=True):
+        moved = await house.becomes(lambda each: each.address != begun.address)
+
+    assert moved.address.startswith("127.0.0.1:2")
+
+
+async def test_a_slow_start_within_its_time_is_no_failure(house: House, tmp_path: Path):
+    await house.start(
+        argv=("/bin/sh", "-c", f"sleep 1; exec {sys.executable} {PROGRAM} $PORT"),
+    )
+    seen = await house.ready()
+
+    assert (seen.restarts, seen.reason) == (0, "")
+
+
+async def test_a_full_disk_for_its_log_does_not_stop_it(house: House):
+    (house.folder / "logs" / "r1.0.log").symlink_to("/dev/full")
+    await house.start()
+    seen = await house.ready()
+    await house.sockets.restart("r1.0")
+    again = await house.becomes(lambda each: each.state == "ready" and each.pid != seen.pid)
+
+    assert again.restarts == 0
