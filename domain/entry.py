@@ -208,6 +208,8 @@ def _(fact: VerdictGiven) -> Told:
     body = fact.verdict.model_dump(mode="json", include=kept)
     body |= {"rollout": fact.rollout, "step": fact.step}
     body["classes"] = [_evidence(each) for each in fact.verdict.classes]
+    seen = {"name", "state", "critical", "report_only", "points"}
+    body["gauges"] = [each.model_dump(mode="json", include=seen) for each in fact.verdict.gauges]
     return Told(body, {"reason": fact.verdict.reason})
 
 

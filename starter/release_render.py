@@ -72,6 +72,8 @@ def rollout_board(record: RolloutRecord) -> RenderableType:
     verdict = record.verdicts[-1].verdict if record.verdicts else None
     if verdict and verdict.classes:
         parts.append(_inset(_evidence(verdict)))
+    if verdict and verdict.gauges:
+        parts.append(_inset(_gauges(verdict)))
     if record.undo:
         parts.append(_undo(record.undo, record.bad_since_ms))
     if record.barred:
@@ -143,6 +145,16 @@ def _evidence(verdict: Verdict) -> RenderableType:
             f"{_times(low)} to {_times(high)}",
             f"{min(found.log_e, found.log_e_robust):.1f} of {found.threshold:.1f}",
             _times(found.mde),
+        )
+    return table
+
+
+def _gauges(verdict: Verdict) -> RenderableType:
+    table = _table("Metric", "", "Change", "")
+    for found in verdict.gauges:
+        style = {"ok": "green", "worse": "bold red"}.get(found.state, "yellow")
+        table.add_row(
+            found.name, Text(found.state, style), f"{found.change:+.1%}", Text(found.reason, "dim")
         )
     return table
 

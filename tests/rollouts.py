@@ -4,7 +4,7 @@ from domain.deployment import Artefact, Place
 from domain.rollout import PlannedStep, RolloutPlan, Served
 from domain.service import Environment, Service
 from domain.tick import Side, Tick
-from domain.verdict import ClassEvidence, CountClass, JudgeSetup, Verdict
+from domain.verdict import ClassEvidence, CountClass, GaugeEvidence, JudgeSetup, Verdict
 from tests.facts import KEY, idea
 
 FIRST, SECOND, THIRD = (f"01J000000000000000000000{letter}0" for letter in "ABC")
@@ -91,6 +91,7 @@ def verdict(**changes: object) -> Verdict:
         verdict="fail",
         reason="errors rose from 0.1 % to 15 %",
         classes=(evidence,),
+        gauges=(GaugeEvidence(name="queue", state="worse", change=0.25, reason="it grew"),),
         ticks=6,
         requests=60,
         at_ms=70_000,

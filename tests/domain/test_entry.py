@@ -253,6 +253,9 @@ def test_real_numbers_of_a_verdict_stand_in_the_entry_to_the_last_digit():
 
     assert body["classes"][0]["log_e"] == "7.25"
     assert body["classes"][0]["interval_high"] == "inf"
+    assert body["gauges"] == [
+        {"name": "queue", "state": "worse", "critical": False, "report_only": False, "points": 0}
+    ]
 
 
 def test_the_entry_of_a_plan_names_its_digest():

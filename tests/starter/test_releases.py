@@ -159,6 +159,8 @@ def test_shows_how_a_rollout_went_and_was_undone(chosen: Settings, run: Run):
         "9 of 60",
         "2.5 times to no bound",
         "6.5 of 5.3",
+        "+25.0%",
+        "it grew",
         "undone, verified",
         "decided  1.0 s later",
         "traffic back  0.5 s later",
