@@ -1,6 +1,7 @@
 """The host beside `slipway up`: kept, found again, left running with services, ended without."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import socket
@@ -18,11 +19,13 @@ from host.supervisor.census import look as look_at
 from starter.entry import run
 from starter.hosted import leave_or_end
 from starter.hosting import Host, HostKeeper, gone
-from starter.processes import birth
+from starter.processes import adopt_orphans, birth
 from starter.running_services import look, restart_all
 from starter.service_logs import read_logs
 from tests.host.supervisor.house import TARGET, House, holding, until
 from tests.host.supervisor.load import Load
+
+_PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 @pytest_asyncio.fixture
@@ -76,10 +79,14 @@ async def test_without_services_nothing_outlives_up(house: House):
     assert await Host(house.home).status() is None
 
 
-async def test_it_is_nobodys_child(house: House):
-    async with kept(house.home):
-        pid = await running(house.home)
-        seen = look_at(pid)
+async def test_it_is_nobodys_child_though_up_adopts_orphans(house: House):
+    adopt_orphans()
+    try:
+        async with kept(house.home):
+            pid = await running(house.home)
+            seen = look_at(pid)
+    finally:
+        ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
     assert seen is not None
     assert seen.parent != os.getpid()
