@@ -43,10 +43,14 @@ class LocalDriver:
 
     async def start(self, order: StartOrder) -> Instance:
         """Ensure the public port and one instance; it is not ready yet when this returns."""
-        release = self._releases.check(order.place, order.artefact)
+        process = self.process(order)
         target, environment = order.place.target, order.environment
         await self._host.declare(target, environment.host, environment.port)
-        return await self._host.start(_process(order, release))
+        return await self._host.start(process)
+
+    def process(self, order: StartOrder) -> StartProcess:
+        """Return what the supervisor is told of an instance; raises what `Releases.check` does."""
+        return _process(order, self._releases.check(order.place, order.artefact))
 
     async def probe(self, place: Place, environment: Environment, instance: str) -> Instance:
         """Return what the supervisor's own probes say."""
@@ -70,7 +74,7 @@ class LocalDriver:
         return await self._host.route(
             RouteTraffic(
                 target=target,
-                routes=_weighed(order, await self._routable(target)),
+                routes=weighed(order, await self._routable(target)),
                 expected_generation=order.expected_generation,
                 op_id=order.op,
                 sticky=strategy.sticky,
@@ -82,7 +86,7 @@ class LocalDriver:
     async def _routable(self, target: str) -> tuple[Route, ...]:
         """Return the living instances; while no supervisor runs, those that the edge knows."""
         try:
-            return tuple(_route(each) for each in await self._host.instances(target))
+            return tuple(route_of(each) for each in await self._host.instances(target))
         except Unavailable:
             return (await self._host.routes(target))[1]
 
@@ -144,7 +148,8 @@ def _filled(word: str, release: Path) -> str:
     return word.replace("{release}", str(release))
 
 
-def _route(instance: Instance) -> Route:
+def route_of(instance: Instance) -> Route:
+    """Return the way to an instance, without any traffic."""
     return Route(
         instance=instance.instance,
         address=instance.address,
@@ -154,7 +159,7 @@ def _route(instance: Instance) -> Route:
     )
 
 
-def _weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
+def weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
     """Return the routes with their shares; raises `Rejected`: `unknown_instance`, `bad_weights`."""
     shares, known = order.weights, {route.instance: route for route in routes}
     if shares and (sum(shares.values()) != FULL or min(shares.values()) < 0):  # none: serve nothing

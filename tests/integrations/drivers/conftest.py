@@ -7,7 +7,10 @@ import pytest
 import pytest_asyncio
 
 from integrations.git import Git
+from tests.integrations.drivers.more_sites import HaproxySite
 from tests.integrations.drivers.site import SITES, Stage
+
+SITES["haproxy"] = HaproxySite
 
 
 @pytest_asyncio.fixture(params=sorted(SITES))
