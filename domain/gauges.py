@@ -14,6 +14,7 @@ LEAST_CHANGE = 0.1
 _LEVEL = 0.99
 _MOST_MEMORY = 0.97  # of a series: more than that cannot be told from a trend
 _PEAK = 0.95
+_MANY_PEAKS = 3  # times as many as the control has
 
 Pair = tuple[float, float]  # control, canary
 
@@ -34,7 +35,7 @@ def read_gauge(source: MetricSource, pairs: tuple[Pair, ...]) -> GaugeEvidence:
 
     The new release is worse if the mean of the log ratios is above 0 by Student's t with as many
     points as the series is worth (Bayley and Hammersley 1946), and its median shows a change of a
-    tenth or more; or if it has more peaks than the control by Fisher's exact test.
+    tenth or more; or if it has several times the control's peaks, by Fisher's exact test.
     """
     sound = tuple(pair for pair in pairs if all(math.isfinite(x) and x >= 0 for x in pair))
     told = GaugeEvidence(
@@ -58,7 +59,11 @@ def read_gauge(source: MetricSource, pairs: tuple[Pair, ...]) -> GaugeEvidence:
         return told.but(reason=reason)
     shifted = change >= LEAST_CHANGE and _exceeds(logs, effective)
     if shifted or _peaks(sound, source.worse, effective / len(logs)):
-        what = f"is worse by {change:.0%}" if shifted else "has more peaks than the stable release"
+        what = (
+            f"is worse by {change:.0%}"
+            if shifted
+            else "has many more peaks than the stable release"
+        )
         return told.but(state="worse", reason=f"{source.name} {what}")
     return told.but(state="ok")
 
@@ -100,6 +105,6 @@ def _peaks(pairs: tuple[Pair, ...], worse: str, worth: float) -> bool:
     high_b = sum(x > limit for x in control) * worth
     high_c = sum(sign * pair[1] > limit for pair in pairs) * worth
     count, bad_b, bad_c = int(len(pairs) * worth), math.ceil(high_b), int(high_c)
-    return bad_c > bad_b and (
+    return bad_c > _MANY_PEAKS * bad_b and (
         hypergeometric_tail(bad_c, count, bad_b + bad_c, 2 * count) <= 1 - _LEVEL
     )
