@@ -80,13 +80,13 @@ def markdown(board: Board) -> str:
 
 
 def _wait(wait: Wait) -> str:
-    """Say who is waited for and why; a command stands alone, so that it can be copied."""
+    """Say who is waited for and why; a command stands apart, so that it can be copied."""
     who = f"**Waits for {_plain(wait.owner)}** ({wait.flag})"
     if not wait.predicate.startswith(_COMMAND):
         return f"{who}: {_plain(wait.predicate)}"
     command, _, why = wait.predicate.partition(": ")
-    told = f"{who}: {_plain(why)}" if why else who
-    return f"{told}\n\nIt goes on with\n\n    {' '.join(command.split())}"
+    told = f"{who}: {_plain(' · '.join(why.splitlines()))}" if why else who
+    return f"{told}\n\nIt goes on with `{' '.join(command.split())}`"
 
 
 def _tasks(tasks: tuple[BoardTask, ...]) -> str:
@@ -97,11 +97,13 @@ def _tasks(tasks: tuple[BoardTask, ...]) -> str:
         told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         return f"{len(tasks)} tasks: {told}"
     rows = [
-        f"| {_MARKS.get(task.state, '…')} {task.id} | {_plain(task.title)} "
-        f"| {task.state} | {_plain(task.reason)} |"
+        f"| {_MARKS.get(task.state, '…')} {task.id} | {_plain(task.title)} | {task.state} |"
         for task in tasks
     ]
-    return "\n".join(["| Task | What | State | Why |", "|---|---|---|---|", *rows])
+    table = "\n".join(["| Task | What | State |", "|---|---|---|", *rows])
+    # Below the table: beside it, one long reason leaves the other columns a word's width.
+    reasons = "\n".join(f"- {task.id}: {_plain(task.reason)}" for task in tasks if task.reason)
+    return f"{table}\n\n{reasons}".rstrip()
 
 
 def _plain(text: str) -> str:

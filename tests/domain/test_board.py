@@ -27,14 +27,14 @@ def test_says_who_is_waited_for_and_what_for():
 
 def test_a_command_that_ends_a_wait_can_be_copied():
     assert told("slipway idea resume k", "Paused") == (
-        "**Waits for ann** (Paused)\n\nIt goes on with\n\n    slipway idea resume k"
+        "**Waits for ann** (Paused)\n\nIt goes on with `slipway idea resume k`"
     )
 
 
 def test_says_why_a_command_is_waited_for():
-    assert told("slipway idea revise k FILE: a | b: c") == (
-        "**Waits for ann** (AwaitingInput): a \\| b: c\n\n"
-        "It goes on with\n\n    slipway idea revise k FILE"
+    assert told("slipway idea revise k FILE: a | b: c\nd") == (
+        "**Waits for ann** (AwaitingInput): a \\| b: c · d\n\n"
+        "It goes on with `slipway idea revise k FILE`"
     )
 
 
@@ -59,8 +59,9 @@ def test_lists_tasks_and_gates():
 
     shown = markdown(board)
 
-    assert "| · one | One | Pending |  |" in shown
-    assert f"| ✘ two | Two | Failed | {'x' * 299}… |" in shown
+    assert "| · one | One | Pending |\n| ✘ two | Two | Failed |\n\n" in shown
+    assert f"\n\n- two: {'x' * 299}…\n\n" in shown
+    assert "- one" not in shown
     assert "| ? tests | held | base red |" in shown
 
 
