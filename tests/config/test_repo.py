@@ -1,11 +1,27 @@
 """The file `.slipway.yaml` of a repository."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from config.repo import read_repo_config
 from domain.errors import Refused
+from domain.record import Record
 from domain.repo_config import DeclaredGate, RepoConfig, SetupStep
-from domain.service import Environment, Service, Step, Strategy
+from domain.service import (
+    Analysis,
+    Environment,
+    Limits,
+    MetricSource,
+    Probe,
+    Ready,
+    Service,
+    Slow,
+    Step,
+    Strategy,
+    Synthetic,
+)
 
 FULL = """\
 schema: slipway.repo/1
@@ -145,3 +161,23 @@ def test_tells_all_flaws_at_once_in_the_order_of_the_file() -> None:
         ("services.api.paths", 11),
         ("services.api.needs[0]", 12),
     ]
+
+
+DOCS = Path(__file__).parents[2] / "docs" / "services.md"
+TOLD = (
+    Service, Probe, Ready, Limits, Slow, Synthetic, Step, Strategy, MetricSource, Analysis,
+    Environment,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("record", TOLD)
+def test_every_field_of_a_service_is_told_in_the_docs(record: type[Record]) -> None:
+    told = set(re.findall(r"`([a-z_]+)`", DOCS.read_text()))
+
+    assert set(record.model_fields) - told == set()
+
+
+def test_the_example_of_the_docs_holds() -> None:
+    example = DOCS.read_text().split("```yaml\n")[1].split("```")[0]
+
+    assert set(read_repo_config(example, ".slipway.yaml").services) == {"web", "prices"}

@@ -4,6 +4,7 @@ import pytest
 
 from domain.rollout import ENDED, RolloutResult, RolloutState, Undo
 from domain.rollout_fact import ended, follows
+from domain.verdict import Verdict
 from tests.rollouts import FIRST, SHA, TARGET, verdict
 
 S = RolloutState
@@ -48,3 +49,10 @@ def test_an_ended_rollout_does_not_begin_anew(now):
 def test_a_person_may_undo_what_passed_or_stands_still(now, may):
     assert follows(now, S.UNDOING) is may
     assert not follows(now, S.PASSED) or now is S.PASSED
+
+
+def test_infinite_numbers_survive_being_sent():
+    sent = verdict().model_dump_json()
+
+    assert Verdict.model_validate_json(sent) == verdict()
+    assert "null" not in sent
