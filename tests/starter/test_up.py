@@ -17,8 +17,10 @@ from config.settings import Settings
 from domain.errors import Misconfigured, Unavailable
 from starter.background import Started, end_up, run_up, start_up
 from starter.doctor import examine
-from starter.processes import gone_within, lives
+from starter.hosted import leave_or_end
+from starter.processes import birth, gone_within, lives
 from starter.state import UpState, read_state, running
+from starter.worker_pool import WORKERS
 from tests.conftest import temporal_binary
 from tests.processes import until
 
@@ -56,6 +58,7 @@ async def up(chosen: Settings) -> AsyncIterator[UpState]:
     assert started.state is not None
     yield started.state
     await asyncio.to_thread(end_up, chosen)
+    await asyncio.to_thread(leave_or_end, chosen.home, end=True)
 
 
 def everything(state: UpState) -> list[tuple[int, str]]:
@@ -73,9 +76,11 @@ async def test_it_says_where_everything_is_and_a_second_one_says_it_runs(
     again = await begin(chosen)
 
     assert all(lives(pid, born) for pid, born in everything(up))
-    assert [w.queues for w in up.workers] == [("delivery",), ("agents", "checks", "integrations")]
+    assert [w.queues for w in up.workers] == list(WORKERS)
     assert up.server.ui.startswith("http://127.0.0.1:")
-    assert (False, up) == (again.started, again.state)
+    assert again.state is not None
+    # The host may have answered only after the first one was ready.
+    assert (False, up.but(host=0)) == (again.started, again.state.but(host=0))
 
 
 async def test_down_leaves_no_process_and_no_state(chosen: Settings, up: UpState):
@@ -137,6 +142,7 @@ async def test_nothing_outlives_a_killed_up_process_and_the_next_one_starts(
     chosen: Settings, up: UpState
 ):
     os.kill(up.pid, signal.SIGKILL)
+    assert gone_within(up.pid, up.born, 10)
     again = await begin(chosen)
 
     assert again.started
@@ -195,6 +201,23 @@ async def test_with_another_server_it_starts_none(
         )
     finally:
         await asyncio.to_thread(end_up, other)
+
+
+async def test_a_host_comes_up_with_it_and_goes_with_it_when_it_has_nothing_to_do(
+    chosen: Settings, up: UpState
+):
+    await until(lambda: _host_pid(chosen) != 0)
+    host = _host_pid(chosen)
+    born = birth(host)
+    await asyncio.to_thread(end_up, chosen)
+
+    assert born
+    assert gone_within(host, born, 5)
+
+
+def _host_pid(chosen: Settings) -> int:
+    state = running(chosen.home)
+    return state.host if state else 0
 
 
 async def test_the_doctor_looks_at_the_running_server(chosen: Settings, up: UpState):
