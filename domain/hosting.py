@@ -22,7 +22,10 @@ class Declare(Record):
 
 
 class Forget(Record):
-    """Supervisor, and then the edge: close the public port of a target whose instances are gone."""
+    """Supervisor: close the public port of a target whose instances are gone; then the edge.
+
+    The edge forgets its routes and counts too; a repeat is fine.
+    """
 
     op: Literal["forget"] = "forget"
     target: str

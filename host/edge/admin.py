@@ -20,6 +20,7 @@ from host.edge.orders import (
 
 LONGEST = 1_048_576  # bytes of a line
 DESCRIPTORS = 8  # that may come at once
+OPS = ("ping", "route", "listen", "give_back", "forget", "inspect", "observe", "drain")
 
 
 class Admin:
@@ -70,22 +71,22 @@ class Admin:
             return edge.ping()
         if op == "route":
             return await edge.route(read_route_order(order))
+        if op not in OPS:
+            raise Refused("unknown_op", f"There is no order {op!r:.50}", f"Say one of {OPS}")
         target = text(order, "target", TARGET)
         if op == "listen":
             return await edge.listen(target, line.take_socket())
         if op == "give_back":
             line.give(edge.listener(target))
             return {}
-        if op == "unlisten":
-            return await edge.unlisten(target)
+        if op == "forget":
+            return await edge.forget(target)
         if op == "inspect":
             return edge.inspect(target)
         if op == "observe":
             return edge.observe(target, number(order, "slow_ms", default=0))
-        if op == "drain":
-            instance = text(order, "instance", WORD)
-            return await edge.drain(target, instance, number(order, "deadline_s"))
-        raise Refused("unknown_op", f"There is no order {op!r:.50}")
+        instance = text(order, "instance", WORD)
+        return await edge.drain(target, instance, number(order, "deadline_s"))
 
 
 class Line:

@@ -75,7 +75,7 @@ class Edge:
             raise Refused("unknown_target", f"{name} is not served here")
         return server.sockets[0]
 
-    async def unlisten(self, name: str) -> Fields:
+    async def forget(self, name: str) -> Fields:
         """Close a target's port and forget its routes and counts; a repeat is fine.
 
         Requests in flight are answered all the same.

@@ -15,7 +15,7 @@ from host.edge.target import Target
 from host.edge.tunnel import Tunnel
 from host.edge.upstream import Upstream
 
-HELD = 65_536  # bytes of a body that may wait for a connection to an instance
+HELD = 65_536  # bytes of a body kept until there is an instance, or to be sent again
 INFORMATION = 0  # index of the class 1xx
 # No instance is to blame for these.
 OUR_FAULTS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
@@ -101,12 +101,17 @@ class Exchange:
     # What the client does.
 
     def on_request_body(self, data: bytes) -> None:
-        if self._upstream is None:
-            self.request.body.append(data)
-            self._client.hold(sum(map(len, self.request.body)) > HELD)
-        else:
-            self._streamed = True
+        request, upstream = self.request, self._upstream
+        request.expects = False
+        if upstream is not None:
             self._up.append(data)
+        if not self._streamed:
+            request.body.append(data)
+            full = sum(map(len, request.body)) > HELD
+            if upstream is None:
+                self._client.hold(full)
+            elif full or not upstream.reused:
+                self._forget_body()
 
     def flush_request(self) -> None:
         """Send on what one read of the client brought."""
@@ -277,9 +282,8 @@ class Exchange:
         else:
             upstream.send(self, request.head)
         self._uploading = not request.complete
-        if self._uploading:
-            self._streamed = bool(body)
-            request.body = []
+        if body and not upstream.reused:
+            self._forget_body()
         self._client.hold(False)
         if self._client.blocked:
             upstream.pause(True)
@@ -296,6 +300,11 @@ class Exchange:
             out.append(b"0\r\n\r\n")
         return b"".join(out)
 
+    def _forget_body(self) -> None:
+        """It can not be sent again from now on."""
+        self.request.body = []
+        self._streamed = True
+
     def _await_client(self) -> None:
         """Wait for the rest of the request, or for the answer."""
         limits = self._limits
@@ -303,15 +312,14 @@ class Exchange:
 
     def _awaits_body(self) -> bool:
         """Whether it is the client's turn: not while the instance has to let it go on."""
-        if not self._uploading or self._stalled:
-            return False
-        return self._streamed or not self.request.expects
+        return self._uploading and not self._stalled and not self.request.expects
 
     def _may_repeat(self, upstream: Upstream) -> bool:
         """Whether a kept connection was closed before the request can have had any effect."""
         if upstream.spoke or self._retried or self._streamed:
             return False
-        return self.request.idempotent or (self._uploading and self.request.has_body)
+        request = self.request
+        return request.idempotent or (request.has_body and not request.body)
 
     def _change_protocol(self) -> None:
         """Count the 101, and let bytes pass both ways from now on."""

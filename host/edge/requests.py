@@ -99,7 +99,7 @@ def read_request(
 ) -> Request:
     """Check what a parser found, and write the head for an instance; raises `BadRequest`."""
     if version != "1.1" and version != "1.0":
-        raise BadRequest(505, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        raise BadRequest(505, "only the versions 1.1 and 1.0 are spoken here")
     if len(headers) > limits.headers:
         raise BadRequest(431, f"more than {limits.headers} header fields")
     request = Request(method, version == "1.1")

@@ -115,9 +115,12 @@ class Upstream(asyncio.Protocol):
             self._transport.abort()
             return
         self.spoke = True
+        if self._answer is None:
+            self._head_fed += len(data)
         try:
             self._parser.feed_data(data)
-            self._check_size(len(data))
+            if self._answer is None:
+                self._check_size(self._head_fed)
         except HttpParserUpgrade as upgrade:
             receiver.flush()
             if self._tunnel is not None and len(data) > upgrade.args[0]:
@@ -171,6 +174,8 @@ class Upstream(asyncio.Protocol):
         assert receiver is not None
         headers, self._headers = self._headers, []
         reason, self._reason = self._reason, b""
+        if self._head_fed > self._most:
+            self._check_size(sum(len(name) + len(value) for name, value in headers))
         answer = read_answer(self._parser.get_status_code(), reason, headers, receiver.method)
         if answer.status < 200 and answer.status != 101:
             receiver.on_interim(answer)
@@ -207,11 +212,9 @@ class Upstream(asyncio.Protocol):
         elif self._receiver is not None:
             self._receiver.on_blocked(blocked)
 
-    def _check_size(self, fed: int) -> None:
-        if self._answer is None:
-            self._head_fed += fed
-            if self._head_fed > self._most:
-                raise BadAnswer(f"the head is larger than {self._most} bytes")
+    def _check_size(self, size: int) -> None:
+        if size > self._most:
+            raise BadAnswer(f"the head is larger than {self._most} bytes")
 
 
 def told(error: BaseException) -> str:

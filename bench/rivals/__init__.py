@@ -1,0 +1,1 @@
+"""Rivals: the least that does the same work, to measure ours against."""
