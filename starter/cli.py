@@ -7,6 +7,7 @@ import typer
 from starter.audit_commands import app as audit
 from starter.idea_commands import app as idea
 from starter.insight_commands import app as insight
+from starter.judge_command import judge
 from starter.policy_commands import app as policy
 from starter.policy_commands import recipes
 from starter.release_commands import app as release
@@ -51,6 +52,7 @@ app.command("recipes", rich_help_panel="Ideas")(recipes)
 app.add_typer(release, name="release", rich_help_panel="Releases")
 app.add_typer(service, name="service", rich_help_panel="Releases")
 app.add_typer(insight, name="insight", rich_help_panel="Releases")
+app.command("judge", rich_help_panel="Releases")(judge)
 app.add_typer(policy, name="policy", rich_help_panel="Rules and records")
 app.add_typer(audit, name="audit", rich_help_panel="Rules and records")
 add_to(app)

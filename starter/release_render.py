@@ -133,6 +133,17 @@ def _verdict_text(verdict: Verdict | None) -> Text:
     return Text(word, style=_VERDICTS.get(verdict.verdict, "cyan"))
 
 
+def verdict_board(verdict: Verdict) -> RenderableType:
+    """Show one verdict with its evidence."""
+    word = Text.assemble(_verdict_text(verdict), f"  {verdict.reason}")
+    parts: list[RenderableType] = [word]
+    if verdict.classes:
+        parts.append(_inset(_evidence(verdict)))
+    if verdict.gauges:
+        parts.append(_inset(_gauges(verdict)))
+    return Group(*parts)
+
+
 def _evidence(verdict: Verdict) -> RenderableType:
     table = _table("Bad answers", "Stable", "New", "Ratio (95 %)", "Evidence", "Sees from")
     for found in verdict.classes:
