@@ -26,7 +26,8 @@ from domain.record_view import (
 from domain.rollout import Served
 from domain.rollout_view import RolloutFilter, RolloutLine, RolloutRecord
 from domain.tick import Tick
-from integrations import audit_log, insight_rows, rollout_rows, rollout_views, views
+from domain.way_back import PastRollout
+from integrations import audit_log, insight_rows, rollout_reads, rollout_rows, rollout_views, views
 from integrations.access import connect
 from integrations.artifacts import ArtifactFiles
 from integrations.engine import exists, parse, told
@@ -133,6 +134,16 @@ class Reads:
     async def ticks(self, rollout: str) -> tuple[Tick, ...]:
         """Return all that the judge saw of a rollout, in the order of step and seq."""
         return await self._read(partial(rollout_rows.ticks, rollout=rollout), lambda: ())
+
+    async def ticks_after(self, rollout: str, step: int, seq: int) -> tuple[Tick, ...]:
+        """Return the ticks that came after one, in the same order."""
+        work = partial(rollout_reads.ticks_after, rollout=rollout, step=step, seq=seq)
+        return await self._read(work, lambda: ())
+
+    async def past_rollouts(self, target: str) -> tuple[PastRollout, ...]:
+        """Return all rollouts of a target that were planned, oldest first."""
+        work = partial(rollout_reads.past_rollouts, target=target)
+        return await self._read(work, lambda: ())
 
     async def served(self, target: str) -> tuple[Served | None, Served | None]:
         """Return what a target serves now, and the last release that passed there."""
