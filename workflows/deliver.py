@@ -70,8 +70,6 @@ class DeliverIdea(Releasing):
         super().__init__(start)
         self._width = start.width
         self._planner_answers: tuple[str, ...] = ()
-        self._tries: dict[str, int] = {}
-        self._failures: dict[str, FailureClass] = {}
         self._in_train = False
 
     @workflow.run
@@ -126,6 +124,7 @@ class DeliverIdea(Releasing):
                 return await self._release_revert(opened, remedy, gates)
             gates = await self._select_gates(opened)
             skeleton = await self._plan(opened)
+            await self._enter(Stage.SCHEDULED)
 
     async def _merged(
         self, opened: RoundOpened, skeleton: Skeleton | None, gates: GateSet
@@ -488,9 +487,9 @@ class DeliverIdea(Releasing):
             base_sha=opened.base_sha,
             head_sha=head.head_sha,
             tree=head.tree,
-            title=spec.title,
+            title=self._title,
             notes=spec.goal,
-            change=spec.change or ChangeKind.FEATURE,
+            change=ChangeKind.FIX if self._remedy else spec.change or ChangeKind.FEATURE,
             gates=gates,
             gate_results=tuple(result.but(findings=(), newly_failed=()) for result in results),
             approvals=approvals,
@@ -565,9 +564,9 @@ class DeliverIdea(Releasing):
         await self._desk.enter(Stage.DRAINING, reason)
         if self._in_train:
             await self._leave_train(reason)
-        release = self._merge_result.release if self._merge_result is not None else None
-        if release is not None and self._merge_result is not None:
-            outcome = self._completed(self._record_release(self._merge_result, release))
+            result = self._merge_result
+            if result is not None and result.release is not None:
+                outcome = self._completed(self._record_release(result, result.release))
         await self._close(outcome)
         return outcome
 

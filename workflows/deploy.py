@@ -312,11 +312,12 @@ class DeployRelease(RolloutSteering):
         await self._call(self._start.waiter, "rollout_bakes", plan.place.target)
         cap, tries = plan.bake_s, 0
         while True:
+            await self._give_way(plan, undo=False)
             judged = await self._watch_release(plan, cap, tries)
             if judged is None:
                 if self._promoted:
                     return self._verdict or _unproven()
-                await self._give_way(plan, undo=False)
+                tries += 1
                 continue
             await self._told(plan, len(plan.steps), judged)
             if judged.verdict.verdict == "pass":

@@ -47,6 +47,8 @@ class Releasing(Asking):
         self._baking = ""  # target that has all its traffic, and is watched
         self._remedy: Remedy | None = None
         self._undone: tuple[RolloutResult, ...] = ()
+        self._tries: dict[str, int] = {}
+        self._failures: dict[str, FailureClass] = {}
 
     @workflow.signal
     def rollout_turn(self, turn: RolloutTurn) -> None:
@@ -187,6 +189,14 @@ class Releasing(Asking):
             confirmed=confirmed,
         )
 
+    @property
+    def _title(self) -> str:
+        """What this round is called in the repository."""
+        if self._remedy is None:
+            return self._idea.spec.title
+        word = "Revert" if self._remedy.is_revert else "Repair"
+        return f"{word}: {self._idea.spec.title}"
+
     # Repair -----------------------------------------------------------------------------
 
     async def _remediate(self, release: Release, result: RolloutResult) -> Remedy:
@@ -200,6 +210,7 @@ class Releasing(Asking):
         repair = declared if declared and len(self._undone) == 1 else Repair(kind="revert")
         self._remedy = Remedy(release, result, repair)
         self._merge_result = None
+        self._tries, self._failures = {}, {}
         self._desk.next_round()
         return self._remedy
 
@@ -245,7 +256,7 @@ class Releasing(Asking):
                 repository=self._idea.repository,
                 sha=release.parent_sha,
                 parent_sha=release.sha,
-                title=f"Revert {self._idea.spec.title}",
+                title=self._title,
                 at_ms=now_ms(),
             ),
             **plumbing(self._patience, "take the undone change back"),
