@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 FULL = 10_000  # domain.deployment.FULL
 
-TARGET = re.compile(r"[!-~]{1,300}")
+TARGET = re.compile(r"[^\x00-\x1f\x7f]{1,300}")  # begins with a repository's name
 WORD = re.compile(r"[!-~]{1,200}")  # goes into headers
 ADDRESS = re.compile(r"(?:[A-Za-z0-9.-]+|\[[0-9a-fA-F:.]+\]):[0-9]{1,5}")
 COOKIE = re.compile(r"[A-Za-z0-9_-]{0,64}")

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
-from domain.errors import Rejected
+from domain.errors import Rejected, Unavailable
 from domain.hosting import (
     Declare,
     Forget,
@@ -28,6 +29,7 @@ from host.supervisor.public import Public
 from host.supervisor.supervised import Tell
 
 _EDGE_PATIENCE = 30.0  # seconds for what is in flight when everything is ended
+_AGAIN = 1.0  # seconds from a fault of ours to the next try
 _BIND_AGAIN = 5.0  # seconds between two tries to bind a port that was taken at our start
 
 Answer = dict[str, Any]
@@ -63,8 +65,8 @@ class Supervisor:
         await self._edge.take_up()
         self._bind_missing()
         self._fleet.take_up()
-        works = (self._edge.run(), self._fleet.look_over(), self._mind_ports())
-        self._tasks = [asyncio.create_task(work) for work in works]
+        works = (self._edge.run, self._fleet.look_over, self._mind_ports)
+        self._tasks = [asyncio.create_task(self._always(work)) for work in works]
 
     async def shut(self) -> None:
         """Let go of everything; what was asked to end has ended when this returns."""
@@ -77,6 +79,15 @@ class Supervisor:
         else:
             self._edge.leave()
             await self._fleet.leave()
+
+    async def _always(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do this until cancelled; a fault of ours must not leave anything alone."""
+        while True:
+            try:
+                await work()
+            except Exception:
+                self._tell(f"fault of the supervisor: {traceback.format_exc()}")
+            await asyncio.sleep(_AGAIN)
 
     def _bind_missing(self) -> None:
         for target in self._public.missing:
@@ -91,7 +102,7 @@ class Supervisor:
             await asyncio.sleep(_BIND_AGAIN)
             self._edge.look()
             for target in self._public.missing:
-                with suppress(Rejected):
+                with suppress(Rejected, Unavailable):
                     self._public.bind(target)
                     await self._hand_over(target)
 

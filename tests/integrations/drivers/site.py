@@ -72,7 +72,7 @@ class Stage:
         self.environment = site.environment
         self.address = f"127.0.0.1:{site.environment.port}"
         self._git = git
-        self._folder = folder / "repo"
+        self._folder = folder / "a shop"
         self._repository = Repository(id="", name="", location="", base="")
         self.service = Service(
             build=("cp VERSION BUILT",),
