@@ -23,6 +23,7 @@ from host.supervisor.tasks import first_of
 _READY = 15.0  # seconds from its start to its first answer
 _ASK = 5.0  # seconds between two questions whether it lives
 _DEAF = 3  # such questions without an answer in time, then it is killed
+_FAREWELL = 120.0  # seconds for what an edge of another version has begun
 _LONGEST = 5.0  # seconds between two starts: all traffic waits for it
 _FILES = 65_536
 
@@ -35,17 +36,20 @@ class Known(Record):
     boot: str
     pid: int
     start: int
+    version: str = ""  # of slipway
 
 
 class Edge:
     """Keeps the edge alive and its ports served."""
 
-    def __init__(self, folder: Folder, public: Public, tell: Tell) -> None:
+    def __init__(self, folder: Folder, public: Public, tell: Tell, version: str) -> None:
+        self._version = version
         self._folder = folder
         self._public = public
         self._tell = tell
         self._words = EdgeWords(folder.edge_door)
         self._process: Running | None = None
+        self._farewell: asyncio.Task[None] | None = None
         self._serving = asyncio.Event()
         self._log = folder.log("edge")
 
@@ -56,10 +60,17 @@ class Edge:
 
     async def take_up(self) -> None:
         """Find the edge that an earlier supervisor started, and hold its sockets again."""
-        self._process = self._found()
-        if self._process is None:
+        known = self._known()
+        if known is None:
             return
-        self._tell(f"a new supervisor looks after the edge, process {self.pid}")
+        with suppress(ProcessLookupError):
+            self._process = Running(Identity(known.boot, known.pid, known.start))
+            self._tell(f"a new supervisor looks after the edge, process {self.pid}")
+            await self._hold_sockets()
+        if self._process and known.version != self._version:
+            await self._renew(self._process)
+
+    async def _hold_sockets(self) -> None:
         try:
             await self._words.ask(Ping())
             for target in self._public.missing:
@@ -67,6 +78,32 @@ class Edge:
         except Unavailable as error:
             self._tell(f"the edge is ended: {error}")
             await self._kill()
+
+    async def _renew(self, old: Running) -> None:
+        """Let an edge of our version take over; both accept until the old one is told to end."""
+        try:
+            new = self._start()
+        except OSError as error:
+            self._tell(f"the edge stays that of another version: {error}")
+            return
+        self._process = new
+        try:
+            await self._make_serve(new)
+        except (Unavailable, Rejected) as error:
+            self._tell(f"the edge stays that of another version: {error}")
+            await self._kill()
+            self._process = old
+            self._write(old.who, "")
+            return
+        self._farewell = asyncio.create_task(self._bid_farewell(old))
+
+    async def _bid_farewell(self, old: Running) -> None:
+        """Let an edge answer what it has begun, for as long as that may take."""
+        old.send(signal.SIGTERM)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_FAREWELL):
+                await old.ended()
+        old.send(signal.SIGKILL)
 
     async def _ask_back(self, target: str) -> None:
         try:
@@ -96,18 +133,22 @@ class Edge:
             process = self._process = self._process or self._start()
         except OSError as error:
             return f"cannot be started: {error}"
-        why = await first_of(process.ended(), self._watch())
+        why = await first_of(process.ended(), self._watch(process))
         if process.over:
             words = logs.last_words(self._log)
             return f"ended with {await process.ended()}{f': {words}' if words else ''}"
         return str(why)
 
-    async def _watch(self) -> str:
+    async def _make_serve(self, process: Running) -> None:
+        """Hand all sockets over; raises `Unavailable` or `Rejected`."""
+        await self._answers(process)
+        for target, public in self._public:
+            await self.listen(target, public)
+
+    async def _watch(self, process: Running) -> str:
         """Make it serve, then ask from time to time; return what is wrong with it."""
         try:
-            await self._answers()
-            for target, public in self._public:
-                await self.listen(target, public)
+            await self._make_serve(process)
         except (Unavailable, Rejected) as error:
             return f"does not serve: {error}"
         self._serving.set()
@@ -122,18 +163,20 @@ class Edge:
                 deaf = 0
         return f"gave no answer {_DEAF} times"
 
-    async def _answers(self) -> None:
-        """Wait for its first answer; raises `Unavailable` when that takes too long."""
+    async def _answers(self, process: Running) -> None:
+        """Wait for the first answer of this very process; raises `Unavailable` if it is late."""
         deadline = time.monotonic() + _READY
-        while True:
-            try:
-                await self._words.ask(Ping())
-            except Unavailable:
-                if time.monotonic() > deadline:
-                    raise
-                await asyncio.sleep(0.02)
-            else:
-                return
+        while not await self._is(process.who.pid):
+            if process.over or time.monotonic() > deadline:
+                raise Unavailable("it does not come up", code="edge_away")
+            await asyncio.sleep(0.02)
+
+    async def _is(self, pid: int) -> bool:
+        """Whether it is this process that answers at the edge's door."""
+        with suppress(Unavailable, Rejected):
+            answer, _ = await self._words.ask(Ping())
+            return answer.get("pid") == pid
+        return False
 
     async def listen(self, target: str, public: socket.socket) -> None:
         """Hand a public socket over; raises `Unavailable` or `Rejected`."""
@@ -155,7 +198,6 @@ class Edge:
             await self._words.ask(Forget(target=target))
 
     def _start(self) -> Running:
-        self._folder.edge_door.unlink(missing_ok=True)
         command = [sys.executable, "-P", "-m", "host.edge"]
         # Relative to its folder: the path of a UNIX socket must be short.
         folder = ["--state", self._folder.edge_state.name, "--admin", self._folder.edge_door.name]
@@ -168,21 +210,21 @@ class Edge:
             files=_FILES,
         )
         self._tell(f"the edge started, process {process.who.pid}")
-        self._write(process.who)
+        self._write(process.who, self._version)
         return process
 
-    def _write(self, who: Identity) -> None:
-        known = Known(boot=who.boot, pid=who.pid, start=who.start)
+    def _write(self, who: Identity, version: str) -> None:
+        known = Known(boot=who.boot, pid=who.pid, start=who.start, version=version)
         try:
             write_whole(self._folder.edge_identity, known.model_dump_json())
         except OSError as error:
             self._tell(f"the edge's process cannot be written down: {error}")
 
-    def _found(self) -> Running | None:
+    def _known(self) -> Known | None:
+        """Return the edge that was started last; None when nothing was written down."""
         try:
-            known = Known.model_validate_json(self._folder.edge_identity.read_text())
-            return Running(Identity(known.boot, known.pid, known.start))
-        except (OSError, ValueError):  # nothing written, or it is gone
+            return Known.model_validate_json(self._folder.edge_identity.read_text())
+        except (OSError, ValueError):
             return None
 
     async def end(self, patience: float) -> None:

@@ -43,7 +43,7 @@ class Supervisor:
         self._version = version
         self._since_ms = now_ms()
         self._public = Public(folder)
-        self._edge = Edge(folder, self._public, tell)
+        self._edge = Edge(folder, self._public, tell, version)
         self._fleet = Fleet(folder, tell, lambda: self._edge.pid)
         self._tasks: list[asyncio.Task[None]] = []
         self._with_services = False

@@ -101,6 +101,45 @@ async def test_an_edge_killed_after_the_supervisor_was_loses_no_connection_eithe
     assert all(each.at <= killed for each in load.failed)
 
 
+async def test_an_edge_of_another_version_hands_over_and_no_request_fails(house: House, port: int):
+    await house.start()
+    await house.publish(port, await house.ready())
+    old = await edge_pid(house)
+    path = house.folder / "edge.json"
+
+    async with Load(port, lanes=8) as load:
+        await house.kill()
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "older"}))
+        await house.open()
+        now = await edge_pid(house)
+        await until(ended(old))
+        await load.more(40)
+
+    assert now != old
+    assert load.failed == []
+    await house.kill()
+    await house.open()
+    assert await edge_pid(house) == now
+
+
+async def test_an_edge_that_cannot_be_replaced_stays(house: House, port: int):
+    await house.start()
+    await house.publish(port, await house.ready())
+    old = await edge_pid(house)
+    path = house.folder / "edge.json"
+
+    async with Load(port) as load:
+        await house.kill()
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"version": "older"}))
+        (house.folder / "logs" / "edge.log").rename(house.folder / "logs" / "away")
+        (house.folder / "logs" / "edge.log").mkdir()  # its log cannot be opened
+        await house.open()
+
+    assert await edge_pid(house) == old
+    assert load.failed == []
+    assert "stays that of another version" in house.log("host")
+
+
 async def test_an_edge_that_was_killed_while_no_supervisor_ran_is_started_with_its_ports(
     house: House, port: int
 ):
