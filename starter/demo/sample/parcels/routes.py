@@ -10,12 +10,12 @@ def health(query: dict) -> dict:
 
 def price(query: dict) -> dict:
     """Answer with a quote."""
-    return quote(int(query["grams"]), int(query.get("pieces", 1)))
+    return quote(number(query, "grams"), number(query, "pieces", "1"))
 
 
 def receipt_text(query: dict) -> dict:
     """Answer with a receipt."""
-    return {"receipt": receipt(int(query["grams"]), int(query.get("pieces", 1)))}
+    return {"receipt": receipt(number(query, "grams"), number(query, "pieces", "1"))}
 
 
 ROUTES = {
@@ -25,6 +25,14 @@ ROUTES = {
 }
 
 
+def number(query: dict, name: str, default: str = "") -> int:
+    """Return a number that the client asked with."""
+    text = query.get(name, default)
+    if not text:
+        raise ValueError(f"{name} is missing")
+    return int(text)
+
+
 def answer(method: str, path: str, query: dict) -> tuple[int, dict]:
     """Return the status and the body of an answer."""
     handler = ROUTES.get((method, path))
@@ -32,7 +40,5 @@ def answer(method: str, path: str, query: dict) -> tuple[int, dict]:
         return 404, {"error": f"nothing answers {method} {path}"}
     try:
         return 200, handler(query)
-    except KeyError as error:
-        return 400, {"error": f"{error.args[0]} is missing"}
     except ValueError as error:
         return 400, {"error": str(error)}
