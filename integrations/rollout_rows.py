@@ -15,7 +15,7 @@ from integrations.tables import quarantine as quarantine_table
 from integrations.tables import rollout_ticks, rollouts, weight_changes
 from integrations.tables import served as served_table
 
-_MOST_TICKS = 10_000  # that tell the traffic of a target: a day of one in nine seconds
+_MOST_TICKS = 2_000  # that tell the traffic of a target: an hour and more of its last rollouts
 
 
 def put_tick(conn: Connection, tick: Tick) -> Tick:
