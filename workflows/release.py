@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from contextlib import suppress
 
 from temporalio import workflow
-from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 
 from activities.deployments import CureMerges, Deployments, FindServices
 from activities.source import ComposeTask, MeasureChange, RoundOpened, Source
@@ -22,6 +23,7 @@ from workflows.names import deploy_id
 from workflows.options import deploying, plumbing
 
 CONFIG = ".slipway.yaml"
+Rollout = workflow.ChildWorkflowHandle[DeployRelease, RolloutResult]
 
 
 class Remedy:
@@ -42,7 +44,7 @@ class Releasing(Asking):
 
     def __init__(self, start: StartDelivery) -> None:
         super().__init__(start)
-        self._rollout: workflow.ChildWorkflowHandle[DeployRelease, RolloutResult] | None = None
+        self._rollout: Rollout | None = None
         self._turn: RolloutTurn | None = None
         self._baking = ""  # target that has all its traffic, and is watched
         self._remedy: Remedy | None = None
@@ -150,15 +152,25 @@ class Releasing(Asking):
         if handle is None:
             raise AssertionError("a rollout was started")
         try:
-            await workflow.wait_condition(lambda: handle.done() or self._baking == place.target)
-            if not handle.done():
-                await self._desk.enter(Stage.MONITORING, f"{place.target} has all the traffic")
-            result = await handle
+            await self._shown(handle, place)
+            return await handle
+        except asyncio.CancelledError:
+            await self._taken_back(handle)
+            raise
         finally:
             self._rollout = None
-        if self._cancel is not None and not self._draining:
-            raise asyncio.CancelledError
-        return result
+
+    async def _shown(self, handle: Rollout, place: Place) -> None:
+        """Tell when the release has all the traffic; what it needs then is time."""
+        await workflow.wait_condition(lambda: handle.done() or self._baking == place.target)
+        if not handle.done():
+            await self._desk.enter(Stage.MONITORING, f"{place.target} has all the traffic")
+
+    async def _taken_back(self, handle: Rollout) -> None:
+        """Cancel the rollout, which gives the traffic back; wait until that is proven."""
+        handle.cancel()
+        with suppress(ChildWorkflowError, asyncio.CancelledError):
+            await handle
 
     async def _superseded(self, start: StartRollout) -> bool:
         """Wait in the rollout that has the target; whether another release took this one along."""
