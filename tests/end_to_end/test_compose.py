@@ -26,12 +26,13 @@ from starter.init import missing_attributes
 from tests.end_to_end.composition import FILE, ROOMS, ROOT, Host, image, read_compose, variables
 from tests.postgres import Postgres, running_postgres
 from tests.processes import until
-from workflows.names import AGENTS, CHECKS, INTEGRATIONS, QUEUES
+from workflows.names import AGENTS, CHECKS, DEPLOYMENTS, INTEGRATIONS, QUEUES
 from workflows.plugin import slipway_plugin
 
 COMPOSE = read_compose()
 SERVICES: dict[str, Any] = COMPOSE["services"]
 OURS = (*QUEUES, "init")
+KEEPERS = (INTEGRATIONS, DEPLOYMENTS)  # of records
 ONCE = ("init", "temporal-schema")
 REPOSITORY = "/repositories/1/parcels.git"
 TOOLS = (("docker-compose",), ("docker", "compose"))
@@ -71,7 +72,7 @@ def test_ports_are_published_on_loopback_only():
     assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
 
 
-def test_only_integrations_gets_a_credential_and_reaches_the_database():
+def test_only_who_keeps_records_gets_a_credential_and_reaches_the_database():
     words = ("PASSWORD", "PWD", "DATABASE", "TOKEN", "SECRET")
     holders = {
         name
@@ -80,7 +81,7 @@ def test_only_integrations_gets_a_credential_and_reaches_the_database():
     }
     reaching = {name for name, service in SERVICES.items() if "records" in service["networks"]}
 
-    assert {"postgres", "temporal", "temporal-schema", INTEGRATIONS} == holders == reaching
+    assert {"postgres", "temporal", "temporal-schema", *KEEPERS} == holders == reaching
     assert COMPOSE["networks"]["records"] == {"internal": True}
 
 
@@ -105,19 +106,18 @@ def test_nothing_starts_before_what_it_needs():
     assert {"postgres": healthy} == needs["temporal-schema"]
     assert {"postgres": healthy, "temporal-schema": done} == needs["temporal"]
     assert {"temporal": healthy} == needs["init"] == needs["ui"]
-    assert {"init": done, "postgres": healthy} == needs[INTEGRATIONS]
-    assert all(needs[queue] == {"init": done} for queue in QUEUES if queue != INTEGRATIONS)
+    for queue in QUEUES:
+        own = {"postgres": healthy} if queue in KEEPERS else {}
+        assert needs[queue] == {"init": done, **own}
 
 
 def test_only_those_that_need_state_share_it():
     mounts = {name: set(SERVICES[name].get("volumes", ())) for name in OURS}
 
     homes = {name for name in OURS if "home:/var/lib/slipway" in mounts[name]}
-    assert {AGENTS, CHECKS, INTEGRATIONS} == homes
+    assert {AGENTS, CHECKS, INTEGRATIONS, DEPLOYMENTS} == homes
     assert {name for name in OURS if "cache:/var/cache/slipway" in mounts[name]} == {CHECKS}
-    assert {name for name in OURS if "./repositories:/repositories" in mounts[name]} == {
-        INTEGRATIONS
-    }
+    assert {name for name in OURS if "./repositories:/repositories" in mounts[name]} == set(KEEPERS)
 
 
 def test_the_example_environment_names_every_variable_with_its_default():
@@ -289,11 +289,11 @@ async def test_the_records_are_in_postgresql_and_nowhere_else(stack: Stack):
 
 @pytest.mark.server
 @pytest.mark.slow
-async def test_no_process_but_that_of_integrations_holds_a_credential(stack: Stack):
+async def test_no_process_but_those_that_keep_records_holds_a_credential(stack: Stack):
     held = {queue: _environment_of(worker.pid) for queue, worker in stack.workers.items()}
     holders = {queue for queue, text in held.items() if "DATABASE" in text or "change-me" in text}
 
-    assert {INTEGRATIONS} == holders
+    assert set(KEEPERS) == holders
 
 
 def _environment_of(pid: int) -> str:
