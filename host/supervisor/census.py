@@ -28,11 +28,15 @@ class Seen(NamedTuple):
     session: int
     start: int  # ticks since boot
     rss: int  # bytes
+    threads: int
 
     @property
     def ended(self) -> bool:
-        """Whether only its exit code is left."""
-        return self.state in ("Z", "X")
+        """Whether only its exit code is left.
+
+        A dead first thread whose other threads are still ending holds files and ports like any.
+        """
+        return self.state in ("Z", "X") and self.threads <= 1
 
 
 @cache
@@ -51,7 +55,7 @@ def look(pid: int | str) -> Seen | None:
     rest = text[text.rindex(b")") + 2 :].split()
     return Seen(
         int(pid), rest[0].decode(), int(rest[1]), int(rest[2]), int(rest[3]),
-        int(rest[19]), int(rest[21]) * _PAGE,
+        int(rest[19]), int(rest[21]) * _PAGE, int(rest[17]),
     )  # fmt: skip
 
 

@@ -203,6 +203,31 @@ def test_one_that_has_ended_and_was_not_reaped_does_not_live():
         child.communicate()
 
 
+# Its first thread ends alone, the other one goes on and holds a file.
+_HEADLESS = """
+import ctypes, os, threading, time
+def go_on():
+    print(os.getpid(), flush=True)
+    time.sleep(600)
+threading.Thread(target=go_on).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_one_whose_first_thread_alone_has_ended_lives():
+    child = _python(_HEADLESS)
+    assert child.stdout is not None
+    child.stdout.readline()
+    deadline = time.monotonic() + 10
+    try:
+        while (seen := look(child.pid)) is None or seen.state != "Z":
+            assert time.monotonic() < deadline
+        assert identity(child.pid) is not None
+    finally:
+        child.kill()
+        child.communicate()
+
+
 # Leaves its session, its parent and its environment behind; says its number first.
 _RUNAWAY = """
 import os, sys, time
