@@ -1,7 +1,8 @@
 """The driver `local`: releases in folders, processes under the host, traffic through its edge."""
 
+import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from domain.deployment import (
@@ -18,12 +19,14 @@ from domain.deployment import (
     StartOrder,
     WeightOrder,
 )
-from domain.errors import Rejected, Unavailable
+from domain.errors import Misconfigured, Rejected, Unavailable
 from domain.hosting import RouteTraffic, StartProcess
 from domain.service import Environment
 from integrations.gates.ports import Commands
 from integrations.host_sockets import Sockets
 from integrations.local_releases import Objects, Releases
+
+SECRET = "SLIPWAY_SECRET_"  # begins the worker's variables that services may name under `secrets`
 
 
 class LocalDriver:
@@ -118,8 +121,25 @@ class LocalDriver:
         return await self._releases.prune(place, running.union(keep))
 
 
+def secrets_of(order: StartOrder, known: Mapping[str, str]) -> dict[str, str]:
+    """Return the values of the secrets that a service names.
+
+    Only what an operator has set for services can be named: a change to a service's file must not
+    reach what else the worker holds. Raises `Misconfigured` (`no_secret`) when one is missing.
+    """
+    names = order.service.secrets
+    if lost := [name for name in names if f"{SECRET}{name}" not in known]:
+        raise Misconfigured(
+            f"{order.place.target} needs {', '.join(lost)}, which nobody has set",
+            code="no_secret",
+            hint=f"set {SECRET}{lost[0]} where `slipway up` is started, then start it again",
+        )
+    return {name: known[f"{SECRET}{name}"] for name in names}
+
+
 def _process(order: StartOrder, release: Path) -> StartProcess:
     service, environment = order.service, order.environment
+    secrets = secrets_of(order, os.environ)
     ours = {
         "SLIPWAY_INSTANCE": order.instance,
         "SLIPWAY_TARGET": order.place.target,
@@ -132,7 +152,7 @@ def _process(order: StartOrder, release: Path) -> StartProcess:
         target=order.place.target,
         argv=tuple(_filled(word, release) for word in service.run),
         cwd=str(release),
-        env={name: _filled(value, release) for name, value in env.items()},
+        env={name: _filled(value, release) for name, value in env.items()} | secrets,
         sha=order.artefact.sha,
         digest=order.artefact.digest,
         version=order.version,
@@ -161,12 +181,8 @@ def route_of(instance: Instance) -> Route:
 
 def weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
     """Return the routes with their shares; raises `Rejected`: `unknown_instance`, `bad_weights`."""
+    check_sum(order)
     shares, known = order.weights, {route.instance: route for route in routes}
-    if shares and (sum(shares.values()) != FULL or min(shares.values()) < 0):  # none: serve nothing
-        raise Rejected(
-            f"the weights {shares} of {order.place.target} do not sum to {FULL}",
-            code="bad_weights",
-        )
     if lost := sorted(name for name, share in shares.items() if share and name not in known):
         raise Rejected(
             f"{order.place.target} has no instance {', '.join(lost)}",
@@ -174,3 +190,13 @@ def weighed(order: WeightOrder, routes: Iterable[Route]) -> tuple[Route, ...]:
             hint="start it before it gets traffic",
         )
     return tuple(route.but(weight=shares.get(name, 0)) for name, route in known.items())
+
+
+def check_sum(order: WeightOrder) -> None:
+    """Raise `Rejected` (`bad_weights`) where the shares are not all of the traffic."""
+    shares = order.weights.values()
+    if shares and (sum(shares) != FULL or min(shares) < 0):  # none: serve nothing
+        raise Rejected(
+            f"the weights {order.weights} of {order.place.target} do not sum to {FULL}",
+            code="bad_weights",
+        )

@@ -29,6 +29,13 @@ class Objects(Protocol):
     async def materialise(self, repository_id: str, sha: str, folder: Path) -> None: ...
 
 
+async def digest_of(git: Objects, order: BuildOrder) -> str:
+    """Name what is built by what goes in: the files, and the words that build."""
+    tree = await git.tree_of(order.place.repository.id, order.sha)
+    words = {"kind": "slipway.release/1", "tree": tree, "build": order.service.build}
+    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
+
+
 class Releases:
     """A release lies in `<folder>/<target>/<sha>/<digest>/room/tree`.
 
@@ -47,7 +54,7 @@ class Releases:
         Raises `Rejected` (`build_failed`) with the last output, `Unavailable` when the disk is
         full or the same release is being built for too long.
         """
-        digest = await self._digest(order)
+        digest = await digest_of(self._git, order)
         root = self._of(order.place) / order.sha / digest[:16]
         try:
             async with locked(root.with_suffix(".lock")):
@@ -82,12 +89,6 @@ class Releases:
         made = Artefact(sha=order.sha, digest=digest, location=str(shop.tree), log=log)
         _write(root / _DONE, made)
         return made
-
-    async def _digest(self, order: BuildOrder) -> str:
-        """Name what is built by what goes in: the files, and the words that build."""
-        tree = await self._git.tree_of(order.place.repository.id, order.sha)
-        words = {"kind": "slipway.release/1", "tree": tree, "build": order.service.build}
-        return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
     def check(self, place: Place, artefact: Artefact) -> Path:
         """Return the folder of a release.

@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 
 from integrations.git import Git
-from tests.integrations.drivers.more_sites import HaproxySite
+from tests.integrations.drivers.more_sites import CommandSite, HaproxySite
 from tests.integrations.drivers.site import SITES, Stage
 
-SITES["haproxy"] = HaproxySite
+SITES.update(haproxy=HaproxySite, command=CommandSite)
 
 
 @pytest_asyncio.fixture(params=sorted(SITES))

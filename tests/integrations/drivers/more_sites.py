@@ -5,6 +5,7 @@ from pathlib import Path
 
 from activities.deployment_ports import Driver
 from domain.service import Environment
+from integrations.command_driver import CommandDriver
 from integrations.git import Git
 from integrations.haproxy import HaproxyDriver
 from integrations.local_driver import LocalDriver
@@ -12,6 +13,8 @@ from integrations.process import Processes
 from tests.host.supervisor.house import House
 from tests.integrations.drivers.site import free_port
 from tests.processes import KEEPER
+
+PROGRAM = Path(__file__).parents[3] / "docs/examples/driver/deploy.py"
 
 
 class HaproxySite:
@@ -35,6 +38,26 @@ class HaproxySite:
     async def close(self) -> None:
         await self.house.close()
         assert living_below(self.home) == []
+
+
+class CommandSite:
+    """The driver `command` with the program that the guide shows."""
+
+    def __init__(self, folder: Path, git: Git) -> None:
+        self.house = House(folder / "home")
+        self.driver: Driver = CommandDriver(folder / "command", git, {"PATH": "/usr/bin:/bin"})
+        self.environment = Environment(
+            driver="command",
+            command=(sys.executable, str(PROGRAM), str(self.house.folder)),
+            port=free_port(),
+            env={"COLOUR": "blue"},
+        )
+
+    async def open(self) -> None:
+        await self.house.open()
+
+    async def close(self) -> None:
+        await self.house.close()
 
 
 def living_below(folder: Path) -> list[int]:
