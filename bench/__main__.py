@@ -12,7 +12,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import commands, evictions, graph_speed, idea_overhead, kills, long_plan, many_ideas
+from bench import (
+    commands,
+    edge,
+    evictions,
+    graph_speed,
+    idea_overhead,
+    kills,
+    long_plan,
+    many_ideas,
+)
 from bench.ground import Load
 from bench.row import Row
 
@@ -26,6 +35,7 @@ MEASURES: dict[str, Measure] = {
     "commands": commands.measure,
     "kill": kills.measure,
     "evict": evictions.measure,
+    "edge": edge.measure,
 }
 
 

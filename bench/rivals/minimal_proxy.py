@@ -102,7 +102,8 @@ class Behind(asyncio.Protocol):
                 head.append(b"%b: %b\r\n" % (name, value))
         head.append(b"Content-Length: %d\r\n\r\n" % len(body))
         self.headers, self.body = [], []
-        self.front.transport.write(b"".join((*head, body)))
+        if not self.front.transport.is_closing():
+            self.front.transport.write(b"".join((*head, body)))
         self.idle.append(self)
 
 

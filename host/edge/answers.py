@@ -3,15 +3,16 @@
 import time
 from http import HTTPStatus
 
-from host.edge.requests import DROPPED, MOST_KINDS, ORDINARY, PLAIN, Headers, Request
+from host.edge.fields import Fields, Kinds, Known, named_by, without
+from host.edge.requests import ORDINARY, Request
 
 # RFC 9110 7.6.1; and the version is ours to say.
-HOP = frozenset((
+DROPPED = frozenset((
     b"keep-alive", b"proxy-connection", b"te", b"trailer", b"proxy-authenticate",
     b"x-slipway-version",
 ))  # fmt: skip
 READ = frozenset((b"connection", b"content-length", b"transfer-encoding", b"upgrade"))
-_KINDS: dict[bytes, bytes] = {}  # by name as it was written: its own in small letters if we read it
+KINDS = Kinds(READ, DROPPED)
 
 REASONS = {
     int(status): status.phrase for status in HTTPStatus
@@ -26,85 +27,51 @@ class Answer:
     """A checked answer; `lines` are the parts of its header lines, without framing."""
 
     __slots__ = (
-        "chunked", "empty", "has_length", "length", "lines", "named", "reason", "status", "upgrade",
+        "chunked", "empty", "has_length", "length", "lines", "reason", "status", "until_close",
+        "upgrade",
     )  # fmt: skip
 
     def __init__(self, status: int, reason: bytes) -> None:
         self.status = status
         self.reason = reason
         self.lines: list[bytes] = []
-        self.named: frozenset[bytes] = frozenset()  # fields that end here (Connection)
         self.has_length = False
         self.length = 0
         self.chunked = False
         self.upgrade = b""
         self.empty = False  # never has a body (RFC 9112 6.3)
-
-    @property
-    def until_close(self) -> bool:
-        """Whether only the end of the connection ends the body."""
-        return not (self.empty or self.chunked or self.has_length)
+        self.until_close = False  # only the end of the connection ends the body
 
 
-def read_answer(status: int, reason: bytes, headers: Headers, method: bytes) -> Answer:
+def read_answer(status: int, reason: bytes, fields: Fields, method: bytes) -> Answer:
     """Check what a parser found; raises `BadAnswer`."""
+    lines, known = fields.take()
     answer = Answer(status, reason)
-    lines = answer.lines
-    for name, value in headers:
-        kind = _KINDS.get(name)
-        if kind is None:
-            kind = _kind(name)
-        if kind is PLAIN:
-            lines += (name, b": ", value, b"\r\n")
-        elif kind is not DROPPED:
-            _note(answer, kind, value)
-    if answer.named:
-        fields = zip(*(lines[at::4] for at in range(4)), strict=True)
-        answer.lines = [
-            part for field in fields if field[0].lower() not in answer.named for part in field
-        ]
-    if answer.chunked and answer.has_length:
-        raise BadAnswer("both Content-Length and Transfer-Encoding")
+    if b"connection" in known:
+        named = named_by(known[b"connection"]) - ORDINARY
+        lines = without(lines, named) if named else lines
+    answer.lines = lines
     answer.empty = method == b"HEAD" or status in (204, 304) or status < 200
+    if known:
+        _read_framing(answer, known)
+    answer.until_close = not (answer.empty or answer.chunked or answer.has_length)
     return answer
 
 
-def _kind(name: bytes) -> bytes:
-    """Return what is done with a header of this name, and remember it for a while."""
-    key = name.lower()
-    kind = PLAIN
-    if key in READ:
-        kind = key
-    elif key in HOP:
-        kind = DROPPED
-    if len(_KINDS) >= MOST_KINDS:
-        _KINDS.clear()
-    _KINDS[name] = kind
-    return kind
-
-
-def _note(answer: Answer, kind: bytes, value: bytes) -> None:
-    if kind == b"content-length":
-        _read_length(answer, value)
-    elif kind == b"transfer-encoding":
-        _read_coding(answer, value)
-    elif kind == b"connection":
-        answer.named |= {token.strip().lower() for token in value.split(b",")} - ORDINARY
-    else:
-        answer.upgrade = value
-
-
-def _read_length(answer: Answer, value: bytes) -> None:
-    if answer.has_length or not value.isdigit() or len(value) > 18:
-        raise BadAnswer("Content-Length is not one number")
-    answer.has_length = True
-    answer.length = int(value)
-
-
-def _read_coding(answer: Answer, value: bytes) -> None:
-    if answer.chunked or value.lower() != b"chunked":
-        raise BadAnswer(f"the transfer coding {value!r:.40}")
-    answer.chunked = True
+def _read_framing(answer: Answer, known: Known) -> None:
+    lengths, codings = known.get(b"content-length"), known.get(b"transfer-encoding")
+    if lengths is not None:
+        if codings is not None:
+            raise BadAnswer("both Content-Length and Transfer-Encoding")
+        if len(lengths) > 1 or not lengths[0].isdigit() or len(lengths[0]) > 18:
+            raise BadAnswer("Content-Length is not one number")
+        answer.has_length = True
+        answer.length = int(lengths[0])
+    elif codings is not None:
+        if [coding.lower() for coding in codings] != [b"chunked"]:
+            raise BadAnswer(f"the transfer coding {b', '.join(codings)!r:.40}")
+        answer.chunked = True
+    answer.upgrade = b", ".join(known.get(b"upgrade", ()))
 
 
 def write_head(

@@ -56,7 +56,8 @@ class Backend:
         """
         self.counts.end(kind, ms)
         self.flights.discard(flight)
-        self._look_around()
+        if self._quiet is not None:
+            self._look_around()
         if kind not in BAD:
             return
         if client in self._bad_clients:

@@ -73,12 +73,23 @@ class ClientConnection(asyncio.Protocol):
             self._turn_away()
 
     def data_received(self, data: bytes) -> None:
-        if self._tunnel is not None:
-            self._tunnel.from_client(data)
-        elif self._lingering:
-            self._discard(len(data))
-        else:
-            self._read_on(data)
+        if self._lingering or self._tunnel is not None:
+            self._take_rest(data)
+            return
+        reader = self._reader
+        was_in_head = reader.in_head
+        reader.feed(data)
+        exchange = self._exchange
+        if reader.damage is not None:
+            self._give_up(reader.damage)
+        elif exchange is not None:
+            exchange.flush_request()
+        elif reader.in_head and not was_in_head:
+            self._await_request()
+        if reader.queue:
+            self._advance()
+        if reader.held is not None:
+            self._pause(CHANGING, True)
 
     def eof_received(self) -> bool:
         """The client sends no more; what it asked for it still gets."""
@@ -147,10 +158,11 @@ class ClientConnection(asyncio.Protocol):
         elif not keep_alive or (self._closing and not self._reader.queue):
             self._close()
         else:
-            if self._reader.held is not None:
-                self._reader.resume()
+            reader = self._reader
+            if reader.held is not None:
+                self._go_on(reader)
             self._await_request()
-            if self._reader.queue:
+            if reader.queue:
                 self._advance()
 
     def begin_tunnel(self, tunnel: Tunnel) -> None:
@@ -199,22 +211,14 @@ class ClientConnection(asyncio.Protocol):
 
     # Our own steps.
 
-    def _read_on(self, data: bytes) -> None:
-        reader = self._reader
-        was_in_head = reader.in_head
-        reader.feed(data)
-        if reader.damage is not None:
-            self._give_up(reader.damage)
+    def _take_rest(self, data: bytes) -> None:
+        """Take what is no request any more."""
+        if self._tunnel is not None:
+            self._tunnel.from_client(data)
             return
-        exchange = self._exchange
-        if exchange is not None:
-            exchange.flush_request()
-        elif reader.in_head and not was_in_head:
-            self._await_request()
-        if reader.held is not None:
-            self._pause(CHANGING, True)
-        if reader.queue:
-            self._advance()
+        self._discarded += len(data)
+        if self._discarded > self._house.limits.linger_bytes:
+            self._transport.abort()
 
     def _advance(self) -> None:
         """Begin with the next request, unless one is being exchanged."""
@@ -234,7 +238,11 @@ class ClientConnection(asyncio.Protocol):
         self._advancing = False
         if self._why or reader.queue:
             self._pause(QUEUED, bool(reader.queue))
-            self._pause(CHANGING, reader.held is not None)
+
+    def _go_on(self, reader: RequestReader) -> None:
+        """No other protocol was spoken: read what was held back, and on."""
+        reader.resume()
+        self._pause(CHANGING, reader.held is not None)
 
     def _await_request(self) -> None:
         limits = self._house.limits
@@ -275,11 +283,6 @@ class ClientConnection(asyncio.Protocol):
         self._why = 0
         self._read(True)
         self.wait(self._house.limits.linger_s)
-
-    def _discard(self, size: int) -> None:
-        self._discarded += size
-        if self._discarded > self._house.limits.linger_bytes:
-            self._transport.abort()
 
     def _close(self) -> None:
         self._closing = True

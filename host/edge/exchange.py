@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-import time
+from time import monotonic
 from typing import Protocol
 
 from host.edge.answers import Answer, BadAnswer, write_head
@@ -47,13 +47,15 @@ class Exchange:
     __slots__ = (
         "_answer", "_backend", "_chunked", "_client", "_complete", "_cookie", "_ended", "_keep",
         "_limits", "_ms", "_out", "_problems", "_retried", "_since", "_stalled", "_streamed",
-        "_target", "_task", "_tried", "_up", "_uploading", "_upstream", "request",
+        "_target", "_task", "_tried", "_up", "_uploading", "_upstream", "method",
+        "request",
     )  # fmt: skip
 
     def __init__(
         self, client: Client, target: Target, request: Request, limits: Limits, problems: Problems
     ) -> None:
         self.request = request
+        self.method = request.method
         self._client = client
         self._target = target
         self._limits = limits
@@ -66,16 +68,12 @@ class Exchange:
         self._out: list[bytes] = []  # for the client, from one read of the instance
         self._up: list[bytes] = []  # for the instance, from one read of the client
         self._cookie = b""
-        self._since = time.monotonic()  # the whole request was there, as far as we know
+        self._since = monotonic()  # the whole request was there, as far as we know
         self._ms = -1.0  # until the first byte of the answer
         self._uploading = True  # the end of the request is not sent yet
         self._streamed = False  # a part of the body was sent that can not be sent again
         self._stalled = False  # the instance does not read
         self._retried = self._chunked = self._complete = self._keep = self._ended = False
-
-    @property
-    def method(self) -> bytes:
-        return self.request.method
 
     def begin(self) -> None:
         """Choose an instance and send what there is of the request."""
@@ -120,7 +118,7 @@ class Exchange:
         pieces, self._up = self._up, []
         self._upstream.write(self._framed(pieces))
         self._uploading = not self.request.complete
-        self._since = time.monotonic()
+        self._since = monotonic()
         self._await_client()
 
     def on_client_blocked(self, blocked: bool) -> None:
@@ -158,7 +156,7 @@ class Exchange:
         if answer.status == 101 and not request.upgrade:
             raise BadAnswer("101 to a request that asked for no other protocol")
         self._answer = answer
-        self._ms = (time.monotonic() - self._since) * 1_000
+        self._ms = (monotonic() - self._since) * 1_000
         self._chunked = answer.chunked or answer.until_close
         self._keep = (
             request.keep_alive
@@ -264,7 +262,7 @@ class Exchange:
         other = self._target.other(backend, self._tried)
         self._problems.tell("connect", f"{self._where()}: {error or 'no answer in time'}")
         backend.fail_to_connect(
-            self, self.waited_ms(time.monotonic()), self.request.client, other is not None
+            self, self.waited_ms(monotonic()), self.request.client, other is not None
         )
         if other is None:
             self._ended = True
@@ -284,10 +282,15 @@ class Exchange:
         self._uploading = not request.complete
         if body and not upstream.reused:
             self._forget_body()
-        self._client.hold(False)
-        if self._client.blocked:
+        if body:
+            self._client.hold(False)
+        client = self._client
+        if client.blocked:
             upstream.pause(True)
-        self._await_client()
+        if request.complete:
+            client.wait(self._target.timeout_s)
+        else:
+            self._await_client()
 
     def _framed(self, pieces: list[bytes]) -> bytes:
         """Return pieces of the body as the instance gets them, with the end if it is known."""
@@ -307,8 +310,8 @@ class Exchange:
 
     def _await_client(self) -> None:
         """Wait for the rest of the request, or for the answer."""
-        limits = self._limits
-        self._client.wait(limits.body_idle_s if self._awaits_body() else self._target.timeout_s)
+        awaits_body = self._uploading and self._awaits_body()
+        self._client.wait(self._limits.body_idle_s if awaits_body else self._target.timeout_s)
 
     def _awaits_body(self) -> bool:
         """Whether it is the client's turn: not while the instance has to let it go on."""
@@ -347,8 +350,9 @@ class Exchange:
         self._ended = True
         backend, upstream = self._backend, self._upstream
         assert backend is not None
-        now = time.monotonic()
-        backend.end(self, kind, self.waited_ms(now), self.request.client)
+        now = monotonic()
+        ms = self._ms if self._ms >= 0 else self.waited_ms(now)
+        backend.end(self, kind, ms, self.request.client)
         if upstream is None:
             return
         if self._complete and upstream.reusable and not self._uploading:

@@ -11,9 +11,10 @@ from httptools import (
     HttpRequestParser,
 )
 
+from host.edge.fields import Fields, size_of
 from host.edge.limits import Limits
 from host.edge.problems import Problems
-from host.edge.requests import BadRequest, Headers, Peer, Request, read_request
+from host.edge.requests import KINDS, BadRequest, Peer, Request, read_request
 
 # What chunk sizes, extensions and trailers of a body may take: bytes, and times the body's own.
 PADDING = 65_536
@@ -33,8 +34,8 @@ class RequestReader:
     """Reads one connection. Requests wait in `queue`, at its end what must be refused."""
 
     __slots__ = (
-        "_around", "_body", "_feed", "_head", "_headers", "_in_body", "_limits", "_muted",
-        "_parser", "_peer", "_problems", "_url", "damage", "held", "in_head", "latest", "queue",
+        "_around", "_body", "_fed", "_fields", "_head", "_in_body", "_limits", "_muted", "_parser",
+        "_peer", "_problems", "_url", "damage", "held", "in_head", "latest", "on_header", "queue",
         "sink", "spoiled",
     )  # fmt: skip
 
@@ -42,11 +43,12 @@ class RequestReader:
         self._peer = peer
         self._limits = limits
         self._problems = problems
+        self._fields = Fields(KINDS)
+        self.on_header = self._fields.add  # for the parser; trailers are added, never read
         self._parser: Any = HttpRequestParser(self)
         self._url = b""
-        self._headers: Headers = []
         self._in_body = self._muted = False
-        self._feed = self._head = self._around = self._body = 0  # bytes
+        self._fed = self._head = self._around = self._body = 0  # bytes
         self.queue: deque[Request | BadRequest] = deque()
         self.sink: Sink | None = None
         self.latest: Request | None = None  # the one whose body is read, or was read last
@@ -64,13 +66,11 @@ class RequestReader:
         """Read on; what is wrong is queued, or noted as `damage`."""
         if self.spoiled or self.held is not None:
             return
-        self._feed = len(data)
-        head = len(data) if self.in_head else 0
-        around = len(data) if self._in_body else 0
+        self._fed = len(data)
         try:
             self._parser.feed_data(data)
             if self.in_head or self._in_body:
-                self._check_sizes(head, around)
+                self._check_sizes()
         except HttpParserUpgrade as upgrade:
             self._stop(data[upgrade.args[0] :])
         except (HttpParserError, BadRequest) as error:
@@ -95,32 +95,30 @@ class RequestReader:
     def on_message_begin(self) -> None:
         if not self._muted:
             self.in_head = True
-            self._head = 0
+            self._head = -self._fed  # of what is fed now, only a part belongs to this head
             self._url = b""
+            self._fields.begin()
 
     def on_url(self, url: bytes) -> None:
         if self.in_head:
             self._url += url
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self.in_head:  # else it is a trailer
-            self._headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         if self._muted:
             return
         self.in_head = False
-        headers, self._headers = self._headers, []
         parser = self._parser
+        if self._head + 2 * self._fed > self._limits.head_bytes:
+            self._measure()
         method = parser.get_method()
         if method in UNSERVED:
             raise BadRequest(UNSERVED[method], "this method is not served")
-        version = parser.get_http_version()
-        if self._head + self._feed > self._limits.head_bytes:
-            self._measure(headers)
-        self.latest = read_request(method, self._url, version, headers, self._peer, self._limits)
+        self.latest = read_request(
+            method, self._url, parser.get_http_version(), self._fields, self._peer, self._limits
+        )
         self._in_body = True
-        self._around = self._body = 0
+        self._around = -self._fed
+        self._body = 0
         self.queue.append(self.latest)
 
     def on_body(self, data: bytes) -> None:
@@ -135,27 +133,30 @@ class RequestReader:
         request = self.latest
         if self._muted or request is None:
             return
-        if request.has_body and self._parser.should_upgrade():
+        if self._parser.should_upgrade() and request.has_body:
             return  # the parser takes the body for the other protocol
         request.complete = True
         self._in_body = False
 
     # Our own steps.
 
-    def _check_sizes(self, head: int, around: int) -> None:
+    def _check_sizes(self) -> None:
         """Bound what the parser keeps of an endless head, and what surrounds a chunked body."""
-        self._head += head
+        self._head += self._fed
         if self.in_head and self._head > self._limits.head_bytes:
-            raise BadRequest(431, f"the head is larger than {self._limits.head_bytes} bytes")
-        self._around += around
+            raise self._too_large()
+        self._around += self._fed
         if self._in_body and self._around - self._body > PADDING + PADDING_RATIO * self._body:
             raise BadRequest(400, "too much around the chunks of the body")
 
-    def _measure(self, headers: Headers) -> None:
-        """Check the size of a head where what was read allows it to be too large."""
-        size = len(self._url) + sum(len(name) + len(value) + 4 for name, value in headers)
-        if size > self._limits.head_bytes:
-            raise BadRequest(431, f"the head is larger than {self._limits.head_bytes} bytes")
+    def _measure(self) -> None:
+        """Check a head where what was read allows it to be too large."""
+        fields = self._fields
+        if len(self._url) + size_of(fields.lines, fields.known) > self._limits.head_bytes:
+            raise self._too_large()
+
+    def _too_large(self) -> BadRequest:
+        return BadRequest(431, f"the head is larger than {self._limits.head_bytes} bytes")
 
     def _fault(self, error: Exception) -> BadRequest:
         """Return what is wrong with the request, by the parser or by our own checks."""

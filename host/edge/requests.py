@@ -2,12 +2,14 @@
 
 import re
 
+from host.edge.fields import Fields, Kinds, Known, named_by, without
 from host.edge.limits import Limits
 
 # RFC 9110 7.6.1, and what concerns the edge alone: read here, never passed on as it came.
-HOP = frozenset((
-    b"connection", b"upgrade", b"keep-alive", b"proxy-connection", b"te", b"trailer",
-    b"proxy-authorization", b"http2-settings", b"transfer-encoding", b"x-slipway-version",
+HOP = frozenset((b"connection", b"upgrade", b"transfer-encoding", b"x-slipway-version"))
+DROPPED = frozenset((
+    b"keep-alive", b"proxy-connection", b"te", b"trailer", b"proxy-authorization",
+    b"http2-settings",
 ))  # fmt: skip
 FORWARDED = (b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host")
 # What tells an instance who the client is: only a proxy on this machine may say it.
@@ -19,21 +21,15 @@ FRAMING = frozenset((b"host", b"content-length", b"via"))
 READ = HOP | TOLD | FRAMING | {b"expect", b"cookie"}
 # CGI turns `-` into `_`: Content_Length would be taken for Content-Length.
 LOOKALIKES = frozenset(name.replace(b"-", b"_") for name in READ if b"-" in name)
+KINDS = Kinds(READ, DROPPED | LOOKALIKES)
 STAYING = FRAMING | TOLD | {b"transfer-encoding"}  # Connection can not take these away
 ORDINARY = frozenset((b"close", b"keep-alive", b"upgrade"))  # what Connection says mostly
-
-PLAIN, DROPPED = b"", b"-"
-_KINDS: dict[bytes, bytes] = {}  # by name as it was written: its own in small letters if we read it
-MOST_KINDS = 4_096
 
 HOST = re.compile(rb"[A-Za-z0-9._~%!$&'()*+,;=-]*(?:\[[0-9A-Fa-f:.]+\])?(?::[0-9]{0,5})?")
 ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([^#]*)", re.IGNORECASE)
 IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"))  # RFC 9110 9.2.2
 LOOPBACK = ("127.", "::1", "::ffff:127.")
-VIA = b"1.1 slipway"
-
-Headers = list[tuple[bytes, bytes]]
-Known = dict[bytes, list[bytes]]
+VIA = b"Via: 1.1 slipway\r\n"
 
 
 class BadRequest(Exception):
@@ -95,55 +91,40 @@ class Peer:
 
 
 def read_request(
-    method: bytes, target: bytes, version: str, headers: Headers, peer: Peer, limits: Limits
+    method: bytes, target: bytes, version: str, fields: Fields, peer: Peer, limits: Limits
 ) -> Request:
     """Check what a parser found, and write the head for an instance; raises `BadRequest`."""
     if version != "1.1" and version != "1.0":
         raise BadRequest(505, "only the versions 1.1 and 1.0 are spoken here")
-    if len(headers) > limits.headers:
+    if fields.count > limits.headers:
         raise BadRequest(431, f"more than {limits.headers} header fields")
+    lines, known = fields.take()
     request = Request(method, version == "1.1")
-    out = [b""]
-    known: Known = {}
-    for name, value in headers:
-        kind = _KINDS.get(name)
-        if kind is None:
-            kind = _kind(name)
-        if kind is PLAIN:
-            out += (name, b": ", value, b"\r\n")
-        elif kind is not DROPPED:
-            known.setdefault(kind, []).append(value)
     host = _host(known, request, peer)
-    out[0] = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, _target(method, target, host), host)
+    if target[:1] != b"/" or b"#" in target:
+        target = _target(method, target, host)
     if b"connection" in known:
-        _read_connection(known, request, out)
-    _read_framing(known, request, out)
-    _read_rest(known, request, out)
+        lines = _read_connection(known, request, lines)
+    out = [b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (method, target, host), *lines]
+    if len(known) > 1 or not request.modern:  # more than Host, without which there is only 1.0
+        _read_framing(known, request, out)
+        _read_rest(known, request, out)
+    out.append(VIA)
     _tell_client(known, request, peer, host, out)
     request.head = b"".join(out)
     return request
 
 
-def _kind(name: bytes) -> bytes:
-    """Return what is done with a header of this name, and remember it for a while."""
-    key = name.lower()
-    kind = PLAIN
-    if key in READ:
-        kind = key
-    elif key in LOOKALIKES:
-        kind = DROPPED
-    if len(_KINDS) >= MOST_KINDS:
-        _KINDS.clear()
-    _KINDS[name] = kind
-    return kind
-
-
 def _host(known: Known, request: Request, peer: Peer) -> bytes:
     """Return the one Host (RFC 9112 3.2: none or several are an error in HTTP/1.1)."""
-    hosts = known.get(b"host", ())
-    if len(hosts) > 1 or (request.modern and not hosts):
-        raise BadRequest(400, "there must be exactly one Host")
-    host = hosts[0] if hosts else peer.local
+    hosts = known.get(b"host")
+    if hosts is None:
+        if request.modern:
+            raise BadRequest(400, "there must be a Host")
+        return peer.local
+    host = hosts[0]
+    if len(hosts) > 1:
+        raise BadRequest(400, "there must be one Host only")
     if host != peer.host:
         if not HOST.fullmatch(host):
             raise BadRequest(400, "Host is not well formed")
@@ -152,10 +133,10 @@ def _host(known: Known, request: Request, peer: Peer) -> bytes:
 
 
 def _target(method: bytes, target: bytes, host: bytes) -> bytes:
-    """Return the target in origin form (RFC 9112 3.2)."""
+    """Return a target that is no plain path in origin form (RFC 9112 3.2)."""
     if b"#" in target:
         raise BadRequest(400, "a request target has no fragment")
-    if target[:1] == b"/" or (target == b"*" and method == b"OPTIONS"):
+    if target == b"*" and method == b"OPTIONS":
         return target
     absolute = ABSOLUTE.fullmatch(target)
     if absolute is None:
@@ -168,19 +149,16 @@ def _target(method: bytes, target: bytes, host: bytes) -> bytes:
     return rest if rest[:1] == b"/" else b"/" + rest
 
 
-def _read_connection(known: Known, request: Request, out: list[bytes]) -> None:
-    """Do as Connection says: how the connection goes on, and which fields end here."""
-    said = b",".join(known[b"connection"]).split(b",")
-    tokens = frozenset(token.strip().lower() for token in said)
+def _read_connection(known: Known, request: Request, lines: list[bytes]) -> list[bytes]:
+    """Note how the connection goes on; return the lines without those that end here."""
+    tokens = named_by(known[b"connection"])
     request.keep_alive = b"close" not in tokens and (request.modern or b"keep-alive" in tokens)
     if b"upgrade" in tokens and request.modern:
         request.upgrade = _protocol(known.get(b"upgrade", []))
     named = tokens - ORDINARY - STAYING
-    if named:
-        lines = zip(*(out[at::4] for at in range(1, 5)), strict=True)
-        out[1:] = [part for line in lines if line[0].lower() not in named for part in line]
-        for name in named:
-            known.pop(name, None)
+    for name in named:
+        known.pop(name, None)
+    return without(lines, named) if named else lines
 
 
 def _protocol(values: list[bytes]) -> bytes:
@@ -220,9 +198,7 @@ def _read_rest(known: Known, request: Request, out: list[bytes]) -> None:
     if b"x-slipway-version" in known:
         request.override = known[b"x-slipway-version"][-1]
     if b"via" in known:
-        out.append(b"Via: %b, %b\r\n" % (b", ".join(known[b"via"]), VIA))
-    else:
-        out.append(b"Via: %b\r\n" % VIA)
+        out.append(b"Via: %b\r\n" % b", ".join(known[b"via"]))
 
 
 def _tell_client(known: Known, request: Request, peer: Peer, host: bytes, out: list[bytes]) -> None:

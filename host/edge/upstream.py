@@ -5,8 +5,8 @@ from typing import Any, Protocol
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
-from host.edge.answers import Answer, BadAnswer, read_answer
-from host.edge.requests import Headers
+from host.edge.answers import KINDS, Answer, BadAnswer, read_answer
+from host.edge.fields import Fields, size_of
 from host.edge.tunnel import Tunnel
 
 HEADS = 8  # times the limit of a request's head: instances are trusted more than strangers
@@ -15,8 +15,8 @@ HEADS = 8  # times the limit of a request's head: instances are trusted more tha
 class Receiver(Protocol):
     """Who waits for an answer. `flush` follows once after all that one read brought."""
 
-    @property
-    def method(self) -> bytes: ...
+    method: bytes
+
     def on_interim(self, answer: Answer) -> None: ...
     def on_head(self, answer: Answer) -> None: ...
     def on_body(self, data: bytes) -> None: ...
@@ -39,7 +39,8 @@ class Upstream(asyncio.Protocol):
         self._transport: Any = None
         self._receiver: Receiver | None = None
         self._parser: Any = None
-        self._headers: Headers = []
+        self._fields = Fields(KINDS)
+        self.on_header = self._fields.add  # for the parser; trailers are added, never read
         self._reason = b""
         self._answer: Answer | None = None
         self._ended = False
@@ -87,7 +88,8 @@ class Upstream(asyncio.Protocol):
         self._receiver = None
         self.idle_since = now
         self.reused = True
-        self.pause(False)
+        if self._paused:
+            self.pause(False)
 
     def begin_tunnel(self, tunnel: Tunnel) -> None:
         self._receiver = None
@@ -119,8 +121,8 @@ class Upstream(asyncio.Protocol):
             self._head_fed += len(data)
         try:
             self._parser.feed_data(data)
-            if self._answer is None:
-                self._check_size(self._head_fed)
+            if self._answer is None and self._head_fed > self._most:
+                raise self._too_large()
         except HttpParserUpgrade as upgrade:
             receiver.flush()
             if self._tunnel is not None and len(data) > upgrade.args[0]:
@@ -161,22 +163,19 @@ class Upstream(asyncio.Protocol):
     def on_message_begin(self) -> None:
         if self._ended:
             raise BadAnswer("more than one answer")
+        self._fields.begin()
 
     def on_status(self, reason: bytes) -> None:
         self._reason += reason
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._answer is None:
-            self._headers.append((name, value))
-
     def on_headers_complete(self) -> None:
         receiver = self._receiver
         assert receiver is not None
-        headers, self._headers = self._headers, []
         reason, self._reason = self._reason, b""
-        if self._head_fed > self._most:
-            self._check_size(sum(len(name) + len(value) for name, value in headers))
-        answer = read_answer(self._parser.get_status_code(), reason, headers, receiver.method)
+        status = self._parser.get_status_code()
+        if self._head_fed > self._most and self._size() > self._most:
+            raise self._too_large()
+        answer = read_answer(status, reason, self._fields, receiver.method)
         if answer.status < 200 and answer.status != 101:
             receiver.on_interim(answer)
             return
@@ -206,15 +205,17 @@ class Upstream(asyncio.Protocol):
         if receiver is not None:
             receiver.on_lost(f"the connection was lost: {error or 'closed'}")
 
+    def _size(self) -> int:
+        return size_of(self._fields.lines, self._fields.known)
+
+    def _too_large(self) -> BadAnswer:
+        return BadAnswer(f"the head is larger than {self._most} bytes")
+
     def _blocked(self, blocked: bool) -> None:
         if self._tunnel is not None:
             self._tunnel.instance_blocked(blocked)
         elif self._receiver is not None:
             self._receiver.on_blocked(blocked)
-
-    def _check_size(self, size: int) -> None:
-        if size > self._most:
-            raise BadAnswer(f"the head is larger than {self._most} bytes")
 
 
 def told(error: BaseException) -> str:
