@@ -17,6 +17,7 @@ from activities.release_orders import FindServices as FindServices
 from activities.release_orders import FinishRollout as FinishRollout
 from activities.release_orders import HookEnd as HookEnd
 from activities.release_orders import PreparedRollout as PreparedRollout
+from activities.release_orders import PruneReleases as PruneReleases
 from activities.release_orders import QuarantineMerges as QuarantineMerges
 from activities.release_orders import Replicas as Replicas
 from activities.release_orders import RunHook as RunHook
@@ -46,6 +47,7 @@ from domain.service_check import touched_services
 from domain.shifting import of_rollout, ready, split, weight_of
 
 HOOK_SECONDS = 600
+KEPT_RELEASES = 5  # on disk, besides what is served
 _LOOK_SECONDS = 0.1  # between two looks at an instance that starts
 
 Drivers = Callable[[str], Driver]
@@ -280,6 +282,18 @@ class Deployments:
                 await driver.drain(order.place, order.environment, instance, order.service.drain)
                 await driver.stop(order.place, order.environment, instance)
             return ended
+
+    @activity.defn
+    async def prune_releases(self, order: PruneReleases) -> tuple[str, ...]:
+        """Remove old builds; what is served, and what one can come back to, stays."""
+        target = order.place.target
+        async with beating():
+            served = [each.sha for each in await self._rollouts.served(target) if each]
+            lines = await self._rollouts.rollouts_since(target, 0)
+            newest = [line.sha for line in lines][-KEPT_RELEASES:]
+            keep = tuple(dict.fromkeys((*served, *newest)))
+            driver = self._drivers(order.environment.driver)
+            return await driver.prune(order.place, order.environment, keep)
 
     @activity.defn
     async def quarantine_merges(self, order: QuarantineMerges) -> tuple[str, ...]:

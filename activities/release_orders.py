@@ -109,6 +109,17 @@ class StepJudged(Record):
     exposure: float = 0
 
 
+class PlanUndo(Record):
+    """Find the plan of a rollout that has ended, so that it can be undone."""
+
+    rollout: str
+    key: str
+
+
+class UndoPlanned(Record):
+    plan: RolloutPlan | None = None
+
+
 class RestoreTraffic(Record):
     """Give all traffic back to the anchor; starts its instances if they are gone."""
 
@@ -145,6 +156,13 @@ class EndInstances(Record):
     service: Service
     environment: Environment
     rollout: str
+
+
+class PruneReleases(Record):
+    """Remove what was built of releases that nobody will come back to."""
+
+    place: Place
+    environment: Environment
 
 
 class FinishRollout(Record):

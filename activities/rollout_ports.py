@@ -2,13 +2,17 @@
 
 from typing import Literal, Protocol
 
-from domain.rollout import Quarantined, Served
+from domain.rollout import Quarantined, RolloutPlan, Served
 from domain.rollout_view import RolloutLine, WeightChange
 from domain.tick import Tick
 
 
 class Rollouts(Protocol):
     """Every method may be repeated; what is written is on disk when it returns."""
+
+    async def plan(self, rollout: str) -> RolloutPlan | None:
+        """Return the plan of a rollout; None: it was never planned."""
+        ...
 
     async def put_tick(self, tick: Tick) -> Tick:
         """Write a tick, or return the one that is stored for its rollout, step and seq."""

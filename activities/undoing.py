@@ -8,8 +8,10 @@ from temporalio import activity
 
 from activities.deployments import Drivers, Visitor, start_all
 from activities.heartbeat import Beat, beating
+from activities.release_orders import PlanUndo as PlanUndo
 from activities.release_orders import Restored as Restored
 from activities.release_orders import RestoreTraffic as RestoreTraffic
+from activities.release_orders import UndoPlanned as UndoPlanned
 from activities.release_orders import VerifyUndo as VerifyUndo
 from activities.rollout_ports import Rollouts
 from domain.deployment import Inspection, Observation, ObserveOrder, StartOrder, WeightOrder
@@ -94,6 +96,12 @@ class Undoing:
             instances = await start_all(driver, _template(order, order.anchor), beat)
             there = ready(instances, order.anchor.rollout)
         return split((), there, 0)
+
+    @activity.defn
+    async def plan_undo(self, order: PlanUndo) -> UndoPlanned:
+        """Return the plan of a rollout, without which nothing has to be undone."""
+        async with beating():
+            return UndoPlanned(plan=await self._rollouts.plan(order.rollout))
 
     @activity.defn
     async def verify_undo(self, order: VerifyUndo) -> Undo:

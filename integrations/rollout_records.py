@@ -6,7 +6,7 @@ from typing import Literal, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from domain.rollout import Quarantined, Served
+from domain.rollout import Quarantined, RolloutPlan, Served
 from domain.rollout_view import RolloutLine, WeightChange
 from domain.tick import Tick
 from integrations import rollout_rows
@@ -28,6 +28,10 @@ class RolloutRecords:
 
     def __init__(self, transact: Transact) -> None:
         self._transact = transact
+
+    async def plan(self, rollout: str) -> RolloutPlan | None:
+        """Return the plan of a rollout; None: it was never planned."""
+        return await self._transact(partial(rollout_rows.plan, rollout=rollout))
 
     async def put_tick(self, tick: Tick) -> Tick:
         """Write a tick, or return the one that is stored for its rollout, step and seq."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, select
 
 from domain.errors import Rejected
-from domain.rollout import ENDED, Quarantined, Served
+from domain.rollout import ENDED, Quarantined, RolloutPlan, Served
 from domain.rollout_view import RolloutLine, WeightChange
 from domain.tick import Tick
 from domain.traffic import recent_traffic
@@ -16,6 +16,13 @@ from integrations.tables import rollout_ticks, rollouts, weight_changes
 from integrations.tables import served as served_table
 
 _MOST_TICKS = 2_000  # that tell the traffic of a target: an hour and more of its last rollouts
+
+
+def plan(conn: Connection, rollout: str) -> RolloutPlan | None:
+    """Return the plan of a rollout, if it was ever planned."""
+    query = select(rollouts.c.plan).where(rollouts.c.rollout == rollout)
+    stored = conn.execute(query).scalar()
+    return None if stored is None else RolloutPlan.model_validate_json(stored)
 
 
 def put_tick(conn: Connection, tick: Tick) -> Tick:

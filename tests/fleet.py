@@ -176,6 +176,10 @@ class Memory:
         self.passed: dict[str, Served] = {}
         self.barred: dict[str, Quarantined] = {}
         self.lines: list[RolloutLine] = []
+        self.plans: dict[str, RolloutPlan] = {}
+
+    async def plan(self, rollout: str) -> RolloutPlan | None:
+        return self.plans.get(rollout)
 
     async def put_tick(self, tick: Tick) -> Tick:
         return self.ticked.setdefault((tick.rollout, tick.step, tick.seq), tick)
@@ -252,18 +256,39 @@ class Line:
         return RepoConfig(services=self.services)
 
 
+class Fleets:
+    """A driver for several targets: one fleet each."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Fleet] = {}
+
+    def __getitem__(self, service: str) -> Fleet:
+        return self.of.setdefault(service, Fleet())
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(name="twin", histogram=False)
+
+    def __getattr__(self, name: str) -> Any:
+        async def call(*args: Any) -> Any:
+            place = args[0] if isinstance(args[0], Place) else args[0].place
+            return await getattr(self[place.service], name)(*args)
+
+        return call
+
+
 class Town:
     """All of it together, with the shell and the visitor that a rollout uses."""
 
     def __init__(self, service: Service) -> None:
-        self.fleet = Fleet()
+        self.fleets = Fleets()
+        self.fleet = self.fleets["api"]
         self.memory = Memory()
         self.line = Line(service)
         self.hooks: list[str] = []
         self.failing_hooks: set[str] = set()
 
     def activities(self) -> list[Callable[..., Any]]:
-        drivers = lambda name: self.fleet  # noqa: E731
+        drivers = lambda name: self.fleets  # noqa: E731
         classes = (
             Deployments(drivers, self.memory, self.line, self, self, now_ms),
             Watching(drivers, self.memory, self, self, now_ms),

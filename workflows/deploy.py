@@ -24,7 +24,6 @@ from activities.deployments import (
     WarmUp,
 )
 from activities.policies import Policies
-from activities.undoing import RestoreTraffic
 from activities.watching import JudgeStep, StepJudged, Watching
 from domain.deployment import FULL, Artefact, Instance
 from domain.policy import DecidePhase, Facts, PolicyOutcome
@@ -52,7 +51,7 @@ from workflows.options import deploying, quick, shifting, watching
 from workflows.quarantine import bar_merges
 from workflows.retire import RetireRelease, StartRetirement
 from workflows.rollout_steering import RolloutSteering
-from workflows.undo import RollBackRelease, StartRollback
+from workflows.undo import RollBackRelease, StartRollback, undo_order
 
 _REFUSED = {
     "held": RolloutState.HELD,
@@ -456,17 +455,8 @@ class DeployRelease(RolloutSteering):
 
     async def _undone(self, plan: RolloutPlan, reason: str) -> Undo:
         self._show(state=RolloutState.UNDOING, reason=reason, waits="")
-        order = RestoreTraffic(
-            place=plan.place,
-            key=plan.key,
-            rollout=plan.rollout,
-            service=plan.service,
-            environment=plan.environment,
-            anchor=plan.anchor,
-            op=f"{plan.rollout}/undo",
-        )
         start = StartRollback(
-            order=order,
+            order=undo_order(plan),
             plan=plan,
             round=plan.round,
             reason=reason,

@@ -9,8 +9,9 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 
 from activities.deployments import CureMerges, Deployments, FindServices
 from activities.source import ComposeTask, MeasureChange, RoundOpened, Source
+from activities.undoing import PlanUndo, Undoing
 from domain.change import Release
-from domain.delivery import FailureClass, Stage, StartDelivery
+from domain.delivery import FailureClass, Stage, StartDelivery, Steer
 from domain.deployment import Place
 from domain.idea import Idea, Repair
 from domain.rollout import RolloutResult, RolloutState, RolloutTurn, StartRollout
@@ -19,11 +20,12 @@ from domain.ulid import ulid
 from workflows.asking import Asking, Over
 from workflows.chronicle import now_ms
 from workflows.deploy import DeployRelease
-from workflows.names import deploy_id
+from workflows.names import deploy_id, rollback_id
 from workflows.options import deploying, plumbing
+from workflows.steering import Rollout
+from workflows.undo import RollBackRelease, StartRollback, undo_order
 
 CONFIG = ".slipway.yaml"
-Rollout = workflow.ChildWorkflowHandle[DeployRelease, RolloutResult]
 
 
 class Remedy:
@@ -44,7 +46,6 @@ class Releasing(Asking):
 
     def __init__(self, start: StartDelivery) -> None:
         super().__init__(start)
-        self._rollout: Rollout | None = None
         self._turn: RolloutTurn | None = None
         self._baking = ""  # target that has all its traffic, and is watched
         self._remedy: Remedy | None = None
@@ -66,12 +67,42 @@ class Releasing(Asking):
         """Bring a release everywhere it belongs; return what was undone, None: nothing was."""
         if self._remedy is not None:
             await self._record_cure(self._remedy, release)
+        passed: list[RolloutResult] = []
         for place in await self._places(opened, release):
             await self._may_deploy(place, release)
             result = await self._until_released(place, release)
             if result.status is RolloutState.UNDONE:
+                await self._take_back(passed, result)
                 return result
+            passed.append(result)
         return None
+
+    async def _take_back(self, passed: list[RolloutResult], failed: RolloutResult) -> None:
+        """Undo what this round has released elsewhere: what needs others goes first."""
+        reason = f"{failed.target} was undone: {failed.reason}"[:500]
+        for result in reversed(passed):
+            order = PlanUndo(rollout=result.rollout, key=self._idea.key)
+            planned = await workflow.execute_activity_method(
+                Undoing.plan_undo,
+                order,
+                **deploying(self._patience, f"plan the way back of {result.target}"),
+            )
+            if planned.plan is None:  # it served this commit before, and goes on
+                continue
+            await workflow.execute_child_workflow(
+                RollBackRelease.run,
+                StartRollback(
+                    order=undo_order(planned.plan),
+                    plan=planned.plan,
+                    round=self._round,
+                    reason=reason,
+                    patience=self._patience,
+                    by=Steer(actor="slipway", via="rollout", reason=reason),
+                ),
+                id=rollback_id(result.target),
+                static_summary=reason[:180],
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            )
 
     async def _places(self, opened: RoundOpened, release: Release) -> tuple[Place, ...]:
         """Return where the change is deployed; repositories without services cost nothing."""
@@ -153,12 +184,15 @@ class Releasing(Asking):
             raise AssertionError("a rollout was started")
         try:
             await self._shown(handle, place)
-            return await handle
+            result = await handle
         except asyncio.CancelledError:
             await self._taken_back(handle)
             raise
         finally:
             self._rollout = None
+        if self._draining and result.status is not RolloutState.PASSED:
+            raise asyncio.CancelledError  # nothing is mended any more
+        return result
 
     async def _shown(self, handle: Rollout, place: Place) -> None:
         """Tell when the release has all the traffic; what it needs then is time."""

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from activities.deployments import Deployments, EndInstances
+from activities.deployments import Deployments, EndInstances, PruneReleases
 from domain.delivery import CALM, Patience
 from domain.record import Record
 from workflows.options import deploying
@@ -25,8 +25,14 @@ class RetireRelease:
         await workflow.sleep(
             timedelta(seconds=start.keep_s), summary="the release before stays warm"
         )
-        return await workflow.execute_activity_method(
+        ended = await workflow.execute_activity_method(
             Deployments.end_instances,
             start.order,
             **deploying(start.patience, f"stop what {start.order.rollout} started"),
         )
+        await workflow.execute_activity_method(
+            Deployments.prune_releases,
+            PruneReleases(place=start.order.place, environment=start.order.environment),
+            **deploying(start.patience, "remove what nobody will come back to"),
+        )
+        return ended

@@ -59,6 +59,16 @@ class RolloutSteering:
     def _check_promote(self, steer: Steer) -> None:
         self._refuse_if_over()
 
+    @workflow.signal
+    def pause(self, steer: Steer) -> None:
+        """The idea is paused: the weights stand, nothing else does."""
+        self._held, self._nudged = self._held or steer.actor, True
+
+    @workflow.signal
+    def resume(self, steer: Steer) -> None:
+        """The idea goes on."""
+        self._held, self._nudged = "", True
+
     @workflow.update
     async def roll_back(self, steer: Steer) -> str:
         """Undo the release now."""

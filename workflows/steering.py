@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 
@@ -30,11 +31,14 @@ from domain.fact import (
     Steered,
     TaskMoved,
 )
+from domain.rollout import RolloutResult
 from workflows.approve import Approvals, answer_sha256
 from workflows.chronicle import now_ms
 from workflows.desk import Desk
 from workflows.dispatch import Dispatch
 from workflows.implement import ImplementTask, TaskEnd
+
+Rollout = workflow.ChildWorkflowHandle[Any, RolloutResult]
 
 
 class Steering:
@@ -54,6 +58,7 @@ class Steering:
         self._story: asyncio.Task[Outcome] | None = None
         self._answers: dict[str, str] = {}
         self._children: dict[str, workflow.ChildWorkflowHandle[ImplementTask, TaskEnd]] = {}
+        self._rollout: Rollout | None = None
         self._dispatch: Dispatch | None = None
         self._merge_result: MergeResult | None = None
 
@@ -157,6 +162,8 @@ class Steering:
         )
         for child in tuple(self._children.values()):
             await child.signal(ImplementTask.pause, steer)
+        if self._rollout is not None:
+            await self._rollout.signal("pause", steer)
         return "paused; what runs now finishes its step"
 
     @pause.validator
@@ -173,6 +180,8 @@ class Steering:
         await self._desk.wait_ends("Paused")
         for child in tuple(self._children.values()):
             await child.signal(ImplementTask.resume, steer)
+        if self._rollout is not None:
+            await self._rollout.signal("resume", steer)
         return "resumed"
 
     @resume.validator
@@ -190,6 +199,9 @@ class Steering:
         if steer.mode == "drain" and running:
             self._draining = True
             return f"draining: {running} running tasks may finish, nothing new starts"
+        if steer.mode == "drain" and self._rollout is not None:
+            self._draining = True
+            return "draining: the release may finish, nothing new starts"
         if self._story is not None:
             self._story.cancel()
         return f"cancelling: {running} running tasks stop, workspaces and branches are removed"

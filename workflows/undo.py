@@ -132,3 +132,16 @@ class RollBackRelease:
                 ENV.value_set(start.order.place.environment),
             ]
         )
+
+
+def undo_order(plan: RolloutPlan) -> RestoreTraffic:
+    """Return the order that takes a rollout back to the release before it."""
+    return RestoreTraffic(
+        place=plan.place,
+        key=plan.key,
+        rollout=plan.rollout,
+        service=plan.service,
+        environment=plan.environment,
+        anchor=plan.anchor,
+        op=f"{plan.rollout}/undo",
+    )

@@ -24,13 +24,16 @@ from domain.change import Change, FileChange, Release
 from domain.delivery import Stage, StartDelivery, Steer
 from domain.deployment import FULL
 from domain.idea import ChangeKind, RecipeRef, Repair
+from domain.ledger import RecordFacts
 from domain.policy import Decision, PolicyOutcome
 from domain.repository import Repository
 from domain.rollout import RolloutState
+from domain.rollout_fact import RolloutPlanned
+from domain.service import Environment
 from tests.fakes import BASE, World
 from tests.fleet import Town
 from tests.workflows.scenario import QUICK, SPEC, answer_to, idea, until, waits_for
-from tests.workflows.test_deploy import SERVICE
+from tests.workflows.test_deploy import SERVICE, STEER
 from workflows.deliver import DeliverIdea, DeliveryEnd
 from workflows.deploy import DeployRelease
 from workflows.implement import ImplementTask
@@ -55,6 +58,13 @@ class Forge(World):
         self.town = town
         self.entries: list[Any] = []
         self.composed: list[ComposeTask] = []
+
+    @activity.defn
+    async def record_facts(self, order: RecordFacts) -> None:
+        await super().record_facts(order)
+        for fact in order.facts:
+            if isinstance(fact, RolloutPlanned):
+                self.town.memory.plans[fact.plan.rollout] = fact.plan
 
     @activity.defn
     async def open_round(self, order: OpenRound) -> RoundOpened:
@@ -228,6 +238,52 @@ async def test_a_cancelled_idea_takes_its_release_back(temporal, start, world):
     assert end.outcome.stage is Stage.CANCELLED
     assert ends(world)[-1] is RolloutState.UNDONE
     assert world.town.fleet.weight_of("1" * 40) == FULL
+
+
+async def test_what_a_round_released_elsewhere_goes_back_with_it(temporal, start, world):
+    town = world.town
+    web = SERVICE.but(needs=("api",), environments={"production": Environment(port=8081)})
+    town.line.services["web"] = web
+    async with serving(temporal, world):
+        await end_of(await start())
+        town.fleets["web"].bad = {"2" * 40: 0.3}
+        end = await end_of(await start())
+
+    undone = [fact.undo.rollout for fact in world.told("rollout_undone")]
+    assert end.outcome.stage is Stage.ROLLED_BACK
+    assert len(undone) == 2
+    for name, rollout in zip(("web", "api"), undone, strict=True):
+        assert f"{rollout}.0" in town.fleets[name].stopped
+    assert town.fleet.weight_of("2" * 40) == 0
+
+
+async def test_a_paused_idea_freezes_the_weights_and_nothing_else(temporal, start, world):
+    async with serving(temporal, world):
+        await end_of(await start())
+        handle = await start()
+        await until(handle, lambda board: world.town.fleet.weight_of("2" * 40) == 2_000)
+        await handle.execute_update(DeliverIdea.pause, STEER)
+        seen = len(world.town.memory.ticked)
+        await until(handle, lambda board: len(world.town.memory.ticked) > seen + 15)
+        weight = world.town.fleet.weight_of("2" * 40)
+        await handle.execute_update(DeliverIdea.resume, STEER)
+        end = await end_of(handle)
+
+    assert weight == 2_000
+    assert end.outcome.stage is Stage.COMPLETED
+
+
+async def test_a_drained_idea_finishes_its_release(temporal, start, world):
+    async with serving(temporal, world):
+        await end_of(await start())
+        handle = await start()
+        await until(handle, lambda board: world.town.fleet.weight_of("2" * 40) > 0)
+        told = await handle.execute_update(DeliverIdea.cancel_idea, STEER.but(mode="drain"))
+        end = await end_of(handle)
+
+    assert "the release may finish" in told
+    assert end.outcome.stage is Stage.COMPLETED
+    assert world.town.fleet.weight_of("2" * 40) == FULL
 
 
 async def test_a_later_release_takes_the_one_before_along(temporal, start, world):
