@@ -24,6 +24,7 @@ _READY = 15.0  # seconds from its start to its first answer
 _ASK = 5.0  # seconds between two questions whether it lives
 _DEAF = 3  # such questions without an answer in time, then it is killed
 _FAREWELL = 120.0  # seconds for what an edge of another version has begun
+_SOUND = 10.0  # seconds: one that lived so long starts again at once
 _LONGEST = 5.0  # seconds between two starts: all traffic waits for it
 _FILES = 65_536
 
@@ -115,15 +116,15 @@ class Edge:
 
     async def run(self) -> None:
         """Keep it running, until cancelled."""
-        times: tuple[float, ...] = ()
+        tries = 0
         while True:
             began = time.monotonic()
             reason = await self._live()
             self._serving.clear()
             await self._kill()
-            times = restarts.recent(times, began)
-            pause = min(_LONGEST, restarts.pause(len(times), restarts.chance()))
-            times = (*times, time.monotonic())
+            tries = 0 if time.monotonic() - began > _SOUND else tries
+            pause = min(_LONGEST, restarts.pause(tries, restarts.chance()))
+            tries += 1
             self._tell(f"the edge {reason}; starts again in {pause:.1f} s")
             await asyncio.sleep(pause)
 
