@@ -40,7 +40,8 @@ async def _look(sockets: Sockets, which: str) -> Seen:
     found = chosen(await sockets.instances(), which) if which else await sockets.instances()
     shares: dict[str, int | None] = {}
     for target in {each.target for each in found}:
-        shares |= await _shares(sockets, target, [each.instance for each in found])
+        mine = [each.instance for each in found if each.target == target]
+        shares |= await _shares(sockets, target, mine)
     ordered = sorted(found, key=lambda each: (each.target, each.instance))
     lines = (ServiceLine(instance=each, weight=shares.get(each.instance)) for each in ordered)
     return Seen(host=host, services=tuple(lines))

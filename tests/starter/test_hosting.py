@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from domain.deployment import FULL, Route
 from domain.errors import Rejected
+from domain.hosting import RouteTraffic
 from host.supervisor.census import look as look_at
 from starter.entry import run
 from starter.hosted import leave_or_end
@@ -25,6 +27,7 @@ from starter.service_logs import read_logs
 from tests.host.supervisor.house import TARGET, House, holding, until
 from tests.host.supervisor.load import Load
 
+OTHER = "other.shop/production"
 _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
@@ -222,6 +225,37 @@ async def test_status_tells_each_instance_and_its_share(house: House, port: int)
     with pytest.raises(Rejected) as caught:
         await asyncio.to_thread(look, house.home, "nothing-like-it")
     assert TARGET in caught.value.problem.hint
+
+
+async def test_status_tells_the_shares_of_several_targets(
+    house: House, port: int, unused_tcp_port: int
+):
+    sockets = Host(house.home).sockets
+    await Host(house.home).ensure()
+    await house.start()
+    await house.start(name="other.0", target=OTHER)
+    await house.publish(port, await house.ready("r1.0"))
+    other = await house.ready("other.0")
+    await sockets.declare(OTHER, "127.0.0.1", unused_tcp_port)
+    await sockets.route(
+        RouteTraffic(
+            target=OTHER,
+            routes=(
+                Route(
+                    instance="other.0", address=other.address, version="v1", digest="d", weight=FULL
+                ),
+            ),
+            expected_generation=0,
+            op_id="first",
+        )
+    )
+
+    seen = await asyncio.to_thread(look, house.home)
+
+    assert {line.instance.instance: line.weight for line in seen.services} == {
+        "r1.0": FULL,
+        "other.0": FULL,
+    }
 
 
 async def test_restart_brings_one_after_the_other_back(house: House):
