@@ -63,21 +63,7 @@ class Deliveries:
 
         Patience fits the server: short on our own, calm elsewhere.
         """
-        options = foreign_server()
-        if options is not None:
-            address = options.pop("target_host")
-            client = await connect(address, seconds=3, plugins=[slipway_plugin()], **options)
-            return cls(client, CALM)
-        state = running(chosen.home)
-        if state is None:
-            raise Unavailable(
-                f"slipway is not running (home {chosen.home})",
-                code="not_running",
-                hint="Start it: `slipway up`, or `slipway up --detach`.",
-            )
-        client = await connect(state.server.address, seconds=3, plugins=[slipway_plugin()])
-        own = state.server.pid > 0
-        return cls(client, FAST if own else CALM)
+        return cls(*await connected(chosen))
 
     async def start(self, start: StartDelivery) -> bool:
         """Start an idea; false when its workflow exists already, running or ended."""
@@ -103,7 +89,7 @@ class Deliveries:
         except WorkflowAlreadyStartedError:
             return False
         except RPCError as error:
-            raise _translated(error, idea.key) from error
+            raise translated(error, _ended(idea.key)) from error
         return True
 
     async def digest_of(self, key: str) -> str:
@@ -111,7 +97,7 @@ class Deliveries:
         try:
             told = await self._handle(key).describe(rpc_timeout=_RPC)
         except RPCError as error:
-            raise _translated(error, key) from error
+            raise translated(error, _ended(key)) from error
         return str((await told.memo()).get("spec_digest", ""))
 
     async def failure_of(self, key: str) -> str:
@@ -124,7 +110,7 @@ class Deliveries:
         except WorkflowFailureError as error:
             return str(error.cause or error)
         except RPCError as error:
-            raise _translated(error, key) from error
+            raise translated(error, _ended(key)) from error
         return ""
 
     async def steer(self, key: str, verb: Verb, steer: Steer) -> str:
@@ -153,20 +139,50 @@ class Deliveries:
         return self._client.get_workflow_handle(idea_id(key))
 
     async def _update(self, key: str, name: str, argument: Any, **options: Any) -> Any:
-        try:
-            return await self._handle(key).execute_update(
-                name, argument, rpc_timeout=_UPDATE, **options
-            )
-        except WorkflowUpdateFailedError as error:
-            raise Rejected(_sentence(error), code="refused") from error
-        except WorkflowUpdateRPCTimeoutOrCancelledError as error:
-            raise Unavailable(
-                f"No worker has answered for idea {key} within {_UPDATE.total_seconds():.0f} s",
-                code="no_worker",
-                hint="`slipway doctor` says what is missing; the message may still arrive.",
-            ) from error
-        except RPCError as error:
-            raise _translated(error, key) from error
+        return await update(
+            self._handle(key), name, argument, whom=f"idea {key}", absent=_ended(key), **options
+        )
+
+
+async def connected(chosen: Settings) -> tuple[Client, Patience]:
+    """Return a client of the server in use, and the patience that fits it."""
+    options = foreign_server()
+    if options is not None:
+        address = options.pop("target_host")
+        return await connect(address, seconds=3, plugins=[slipway_plugin()], **options), CALM
+    state = running(chosen.home)
+    if state is None:
+        raise Unavailable(
+            f"slipway is not running (home {chosen.home})",
+            code="not_running",
+            hint="Start it: `slipway up`, or `slipway up --detach`.",
+        )
+    client = await connect(state.server.address, seconds=3, plugins=[slipway_plugin()])
+    return client, FAST if state.server.pid > 0 else CALM
+
+
+async def update(
+    handle: WorkflowHandle[Any, Any],
+    name: str,
+    argument: Any,
+    *,
+    whom: str,
+    absent: Rejected,
+    **options: Any,
+) -> Any:
+    """Send an update to a workflow; its answer. Raises `absent` when the workflow does not run."""
+    try:
+        return await handle.execute_update(name, argument, rpc_timeout=_UPDATE, **options)
+    except WorkflowUpdateFailedError as error:
+        raise Rejected(_sentence(error), code="refused") from error
+    except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+        raise Unavailable(
+            f"No worker has answered for {whom} within {_UPDATE.total_seconds():.0f} s",
+            code="no_worker",
+            hint="`slipway doctor` says what is missing; the message may still arrive.",
+        ) from error
+    except RPCError as error:
+        raise translated(error, absent) from error
 
 
 def _attributes(idea: Idea) -> TypedSearchAttributes:
@@ -193,14 +209,19 @@ def _sentence(error: WorkflowUpdateFailedError) -> str:
     return str(getattr(error.cause, "message", "") or error.cause)
 
 
-def _translated(error: RPCError, key: str) -> Rejected | Unavailable:
+def _ended(key: str) -> Rejected:
+    return Rejected(
+        f"Idea {key} does not run (any more)",
+        code="not_open",
+        path=key,
+        hint=f"`slipway idea show {key}` says how it ended.",
+    )
+
+
+def translated(error: RPCError, absent: Rejected) -> Rejected | Unavailable:
+    """Return what an error of the server means to a person; `absent` where nothing was found."""
     if error.status == RPCStatusCode.NOT_FOUND:
-        return Rejected(
-            f"Idea {key} does not run (any more)",
-            code="not_open",
-            path=key,
-            hint=f"`slipway idea show {key}` says how it ended.",
-        )
+        return absent
     if error.status in _GONE:
         return Unavailable(
             f"The Temporal server does not answer: {error.message}",

@@ -46,7 +46,7 @@ async def follow(chosen: Settings, reads: Reads, key: str, view: View, ends: End
     Raises `Unavailable` when slipway, which ran here, runs no more: nothing would happen.
     """
     page = ui_url(chosen, key)
-    watched = _Watched(chosen)
+    watched = Watched(chosen)
     seen, record = 0, None
     try:
         while True:
@@ -57,13 +57,13 @@ async def follow(chosen: Settings, reads: Reads, key: str, view: View, ends: End
                 view.update(record, events)
                 if ends(record):
                     return record
-            watched.refuse_if_gone(key)
+            watched.refuse_if_gone(key, f"slipway idea watch {key}")
             await asyncio.sleep(_PAUSE)
     finally:
         view.close()
 
 
-class _Watched:
+class Watched:
     """Notices that the up process, which ran at first, is gone."""
 
     def __init__(self, chosen: Settings) -> None:
@@ -71,14 +71,15 @@ class _Watched:
         self._first: UpState | None = running(chosen.home)
         self._next = time.monotonic() + _LOOK_SECONDS
 
-    def refuse_if_gone(self, key: str) -> None:
+    def refuse_if_gone(self, what: str, again: str) -> None:
+        """Raise `Unavailable` with the command that comes back to what is followed."""
         if self._first is None or time.monotonic() < self._next:
             return
         self._next = time.monotonic() + _LOOK_SECONDS
         if running(self._home) is None:
             raise Unavailable(
-                "slipway was stopped; the idea goes on where it is when it runs again",
+                f"slipway was stopped; {what} goes on where it is when it runs again",
                 code="not_running",
-                path=key,
-                hint=f"`slipway up --detach`, then `slipway idea watch {key}`.",
+                path=what,
+                hint=f"`slipway up --detach`, then `{again}`.",
             )

@@ -8,6 +8,7 @@ import typer
 from starter.codes import Exit
 from starter.options import Json
 from starter.reading import read
+from starter.release_steering_commands import add_to
 from starter.telling import emit, show
 
 app = typer.Typer(no_args_is_help=True, help="See and steer releases that are under way.")
@@ -90,3 +91,6 @@ def plan(
 
         show(foreseen_board(foreseen))
     return Exit.DONE
+
+
+add_to(app)

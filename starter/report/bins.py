@@ -1,8 +1,9 @@
 """Bins: ticks of one step and weight put together, as many as a plot has room for."""
 
-import json
 from dataclasses import dataclass
 from itertools import pairwise
+
+from pydantic import ValidationError
 
 from domain.deployment import Observation
 from domain.shifting import of_rollout
@@ -104,10 +105,11 @@ def latencies(
 
 
 def _counts(tick: Tick) -> dict[str, tuple[str, Histogram]]:
-    """Return epoch and histogram of each instance at the end of a tick."""
-    if not tick.cursor:
+    """Return epoch and histogram of each instance at the end of a tick; none if it says none."""
+    try:
+        seen = Observation.model_validate_json(tick.cursor)
+    except ValidationError:
         return {}
-    seen = Observation.model_validate(json.loads(tick.cursor))
     return {each.instance: (each.epoch, each.histogram) for each in seen.counts}
 
 
