@@ -35,7 +35,8 @@ from domain.plan import SkeletonTask
 from domain.policy import Decision, PolicyOutcome
 from domain.review import Verdict
 from tests.fakes import BASE, World, gate_result, skeleton
-from tests.workflows.scenario import QUICK, answer_to, idea, until, waits_for
+from tests.workflows.releasing import REPAIR, new_world, serving
+from tests.workflows.scenario import QUICK, SPEC, answer_to, idea, until, waits_for
 from workflows.deliver import DeliverIdea
 from workflows.implement import ImplementTask
 from workflows.integrate import IntegrateChanges
@@ -157,6 +158,46 @@ async def record(client: Client, folder: Path) -> None:
                 _write(folder / f"{file}.json", history)
 
 
+async def record_releases(client: Client, folder: Path) -> None:
+    """Write the histories of a first install, and of a release that is undone and mended."""
+    world = new_world()
+    async with serving(client, world):
+        for name, spec in (("installed", SPEC), ("mended", SPEC.but(repair=REPAIR))):
+            the = idea(spec=spec)
+            handle: Delivery = await client.start_workflow(
+                DeliverIdea.run,
+                StartDelivery(idea=the, patience=QUICK),
+                id=f"idea/{the.key}",
+                task_queue=DELIVERY,
+            )
+            end = await handle.result()
+            assert end.outcome.stage is Stage.COMPLETED
+            await _write_release(client, folder, name, handle.id)
+            world.town.fleet.bad = {"2" * 40: 0.3}
+
+
+async def _write_release(client: Client, folder: Path, name: str, idea_id: str) -> None:
+    """Write what ran since the last time: every run of each workflow of a release."""
+    kinds = ("DeployRelease", "WatchRelease", "RollBackRelease", "RetireRelease")
+    seen: dict[str, int] = {}
+    _write(folder / f"DeliverIdea-{name}.json", await _history(client, idea_id))
+    async for run in client.list_workflows():
+        if run.workflow_type not in kinds or (run.id, run.run_id) in _WRITTEN:
+            continue
+        _WRITTEN.add((run.id, run.run_id))
+        await _settled(client, run.id)
+        number = seen[run.workflow_type] = seen.get(run.workflow_type, 0) + 1
+        history = await _history(client, run.id, run.run_id)
+        _write(folder / f"{run.workflow_type}-{name}-{number}.json", history)
+
+
+_WRITTEN: set[tuple[str, str | None]] = set()
+
+
+async def _history(client: Client, id_: str, run: str | None = None) -> WorkflowHistory:
+    return await client.get_workflow_handle(id_, run_id=run).fetch_history()
+
+
 def _worker(client: Client, queue: str, world: World) -> Worker:
     delivering = queue == DELIVERY
     return Worker(
@@ -192,6 +233,7 @@ async def main(folder: Path) -> None:
             search_attributes=list(SEARCH_ATTRIBUTES),
         ) as env:
             await record(env.client, folder)
+            await record_releases(env.client, folder)
 
 
 if __name__ == "__main__":

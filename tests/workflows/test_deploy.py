@@ -15,9 +15,9 @@ from domain.policy import Decision, PolicyOutcome
 from domain.repository import Repository
 from domain.rollout import Quarantined, RolloutResult, RolloutState, StartRollout
 from domain.rollout_board import RolloutBoard
-from domain.service import Analysis, Environment, Service, Step, Strategy
 from tests.fakes import World
 from tests.fleet import Town, now_ms
+from tests.workflows.releasing import SERVICE
 from tests.workflows.scenario import QUICK
 from workflows.deploy import DeployRelease
 from workflows.monitor import WatchRelease
@@ -28,17 +28,6 @@ from workflows.undo import RollBackRelease
 pytestmark = pytest.mark.server
 
 OLD, NEW, NEWER = "a" * 40, "b" * 40, "c" * 40
-SERVICE = Service(
-    run=("serve", "--port", "{port}"),
-    strategy=Strategy(
-        steps=(Step(weight=20, hold=0.6), Step(weight=100, hold=0)),
-        hold_cap=5,
-        bake=0.6,
-        keep_old=0,
-    ),
-    analysis=Analysis(tick=0.1),
-    environments={"production": Environment(port=8080)},
-)
 STEER = Steer(actor="ann", via="cli", reason="I say so")
 
 

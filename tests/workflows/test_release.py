@@ -1,117 +1,28 @@
 """An idea and its releases on a real server: from the merge to production, and back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio import activity
 from temporalio.client import WorkflowHandle
-from temporalio.worker import Worker
 
-from activities.source import (
-    Composed,
-    ComposeTask,
-    JoinTrain,
-    MeasureChange,
-    MergeResult,
-    OpenRound,
-    RoundOpened,
-)
-from domain.change import Change, FileChange, Release
 from domain.delivery import Stage, StartDelivery, Steer
 from domain.deployment import FULL
-from domain.idea import ChangeKind, RecipeRef, Repair
-from domain.ledger import RecordFacts
+from domain.idea import ChangeKind
 from domain.policy import Decision, PolicyOutcome
 from domain.repository import Repository
 from domain.rollout import RolloutState
-from domain.rollout_fact import RolloutPlanned
 from domain.service import Environment
-from tests.fakes import BASE, World
-from tests.fleet import Town
+from tests.fakes import World
+from tests.workflows.releasing import REPAIR, SERVICE, Forge, new_world, serving
 from tests.workflows.scenario import QUICK, SPEC, answer_to, idea, until, waits_for
-from tests.workflows.test_deploy import SERVICE, STEER
+from tests.workflows.test_deploy import STEER
 from workflows.deliver import DeliverIdea, DeliveryEnd
-from workflows.deploy import DeployRelease
-from workflows.implement import ImplementTask
-from workflows.monitor import WatchRelease
-from workflows.names import DELIVERY, DEPLOYMENTS, QUEUES
-from workflows.retire import RetireRelease
-from workflows.undo import RollBackRelease
+from workflows.names import DELIVERY
 
 pytestmark = pytest.mark.server
-
-WORKFLOWS = [
-    DeliverIdea, ImplementTask, DeployRelease, WatchRelease, RollBackRelease, RetireRelease,
-]  # fmt: skip
-REPAIR = Repair(kind="forward", recipe=RecipeRef(name="mend"))
-
-
-class Forge(World):
-    """A world whose merges are commits in the town's history."""
-
-    def __init__(self, town: Town) -> None:
-        super().__init__()
-        self.town = town
-        self.entries: list[Any] = []
-        self.composed: list[ComposeTask] = []
-
-    @activity.defn
-    async def record_facts(self, order: RecordFacts) -> None:
-        await super().record_facts(order)
-        for fact in order.facts:
-            if isinstance(fact, RolloutPlanned):
-                self.town.memory.plans[fact.plan.rollout] = fact.plan
-
-    @activity.defn
-    async def open_round(self, order: OpenRound) -> RoundOpened:
-        opened = await super().open_round(order)
-        return opened.but(facts=opened.facts.but(services=True))
-
-    @activity.defn
-    async def compose_task(self, order: ComposeTask) -> Composed:
-        self.composed.append(order)
-        return Composed(status="merged", head_sha=order.sha, tree="t" * 40)
-
-    @activity.defn
-    async def measure_change(self, order: MeasureChange) -> Change:
-        files = () if order.sha == order.base_sha else (FileChange(path="a.py", kind="modified"),)
-        return Change(
-            base_sha=order.base_sha, sha=order.sha, tree="t" * 40, patch_id="patch",
-            files=files, file_count=len(files),
-        )  # fmt: skip
-
-    def _merged(self, order: JoinTrain) -> MergeResult:
-        entry, commits = order.entry, self.town.line.commits
-        self.entries.append(entry)
-        before, sha = commits[-1], f"{len(commits):x}" * 40
-        commits.append(sha)
-        release = Release(
-            round=entry.round, sha=sha, tree="t" * 40, branch="main", tag=f"v{len(commits)}",
-            base_moved=True, parent_sha=before,
-        )  # fmt: skip
-        return MergeResult(
-            key=entry.key, round=entry.round, status="merged", reason="", release=release
-        )
-
-
-@asynccontextmanager
-async def serving(temporal, world: Forge) -> AsyncIterator[None]:
-    async with AsyncExitStack() as stack:
-        for queue in QUEUES:
-            activities = world.town if queue == DEPLOYMENTS else world
-            await stack.enter_async_context(
-                Worker(
-                    temporal.client,
-                    task_queue=queue,
-                    workflows=WORKFLOWS if queue == DELIVERY else [],
-                    activities=[] if queue == DELIVERY else activities.activities(),
-                )
-            )
-        yield
 
 
 async def end_of(handle: WorkflowHandle[DeliverIdea, DeliveryEnd]) -> DeliveryEnd:
@@ -121,9 +32,7 @@ async def end_of(handle: WorkflowHandle[DeliverIdea, DeliveryEnd]) -> DeliveryEn
 
 @pytest.fixture
 def world() -> Forge:
-    town = Town(SERVICE)
-    town.line.commits = [BASE]
-    return Forge(town)
+    return new_world()
 
 
 @pytest.fixture
@@ -152,7 +61,7 @@ def ends(world: World) -> list[RolloutState]:
 
 
 async def test_an_idea_ends_when_its_release_has_proven_itself(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         end = await end_of(await start())
 
     assert (end.outcome.stage, end.tag) == (Stage.COMPLETED, "v2")
@@ -161,7 +70,7 @@ async def test_an_idea_ends_when_its_release_has_proven_itself(temporal, start, 
 
 
 async def test_a_release_that_fails_is_mended_by_the_same_idea(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         world.town.fleet.bad = {"2" * 40: 0.3}
         world.facts.clear()
@@ -182,7 +91,7 @@ async def test_a_release_that_fails_is_mended_by_the_same_idea(temporal, start, 
 
 
 async def test_without_a_declared_repair_the_change_is_reverted(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         world.town.fleet.bad = {"2" * 40: 0.3}
         end = await end_of(await start())
@@ -195,7 +104,7 @@ async def test_without_a_declared_repair_the_change_is_reverted(temporal, start,
 
 
 async def test_a_repair_that_fails_too_waits_for_a_person_and_is_reverted(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         world.town.fleet.bad = {"2" * 40: 0.3, "3" * 40: 0.3}
         handle = await start(repair=REPAIR)
@@ -212,7 +121,7 @@ async def test_a_repair_that_fails_too_waits_for_a_person_and_is_reverted(tempor
 async def test_policy_may_ask_a_person_before_the_deployment(temporal, start, world):
     ask = Decision(phase="deploy", outcome=PolicyOutcome.REQUIRE, reason="r", approvers=("bob",))
     world.decisions["deploy"] = [ask]
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         handle = await start()
         envelope = await answer_to(handle, world)
         before = list(world.town.fleet.built)
@@ -225,7 +134,7 @@ async def test_policy_may_ask_a_person_before_the_deployment(temporal, start, wo
 
 
 async def test_a_cancelled_idea_takes_its_release_back(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         handle = await start()
         board = await until(handle, lambda board: world.town.fleet.weight_of("2" * 40) > 0)
@@ -244,7 +153,7 @@ async def test_what_a_round_released_elsewhere_goes_back_with_it(temporal, start
     town = world.town
     web = SERVICE.but(needs=("api",), environments={"production": Environment(port=8081)})
     town.line.services["web"] = web
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         town.fleets["web"].bad = {"2" * 40: 0.3}
         end = await end_of(await start())
@@ -258,7 +167,7 @@ async def test_what_a_round_released_elsewhere_goes_back_with_it(temporal, start
 
 
 async def test_a_paused_idea_freezes_the_weights_and_nothing_else(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         handle = await start()
         await until(handle, lambda board: world.town.fleet.weight_of("2" * 40) == 2_000)
@@ -274,7 +183,7 @@ async def test_a_paused_idea_freezes_the_weights_and_nothing_else(temporal, star
 
 
 async def test_a_drained_idea_finishes_its_release(temporal, start, world):
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         handle = await start()
         await until(handle, lambda board: world.town.fleet.weight_of("2" * 40) > 0)
@@ -290,7 +199,7 @@ async def test_a_later_release_takes_the_one_before_along(temporal, start, world
     first_step, last_step = SERVICE.strategy.steps
     slow = SERVICE.strategy.but(steps=(first_step.but(hold=3), last_step))
     world.town.line.services["api"] = SERVICE.but(strategy=slow)
-    async with serving(temporal, world):
+    async with serving(temporal.client, world):
         await end_of(await start())
         first = await start()
         await until(first, lambda board: board.stage is Stage.DEPLOYING)

@@ -10,13 +10,10 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from workflows.deliver import DeliverIdea
-from workflows.implement import ImplementTask
-from workflows.integrate import IntegrateChanges
+from workers.queues import WORKFLOWS
 from workflows.plugin import slipway_plugin
 
 HISTORIES = sorted((Path(__file__).parents[1] / "histories").glob("*.json"))
-WORKFLOWS = (DeliverIdea, ImplementTask, IntegrateChanges)
 
 
 def recorded(path: Path) -> WorkflowHistory:
