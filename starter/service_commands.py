@@ -106,8 +106,8 @@ def init(json: Json = False) -> int:
 
 
 def demo(json: Json = False) -> int:
-    """Carry an idea to a merged, tagged change on a sample service, and leave it to look at."""
-    from starter.demo import run
+    """Bring three ideas to a sample service under load; one hurts, is undone, mends itself."""
+    from starter.demo.story import run
 
     return run(as_json=json)
 
