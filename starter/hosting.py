@@ -162,8 +162,10 @@ class HostKeeper:
         self._changed()
 
     async def end_idle(self) -> None:
-        """End it if it has nothing to look after."""
+        """End it if it has nothing to look after, else say that this goes on."""
         await self._host.end_idle()
+        if left := sorted({each.target for each in await self._host.services()}):
+            self._tell(f"{', '.join(left)} goes on; `slipway down --services` ends it")
 
 
 async def gone(pid: int, seconds: float | None = None) -> bool:

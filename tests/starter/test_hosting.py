@@ -155,11 +155,12 @@ async def test_one_that_cannot_start_is_told_and_up_goes_on(tmp_path: Path):
 
 
 async def test_services_go_on_when_up_ends_and_when_it_comes_back(house: House, port: int):
-    async with kept(house.home):
+    async with kept(house.home) as told:
         await running(house.home)
         await house.start()
         before = await house.ready()
         await house.publish(port, before)
+    assert told == [f"{TARGET} goes on; `slipway down --services` ends it"]
 
     async with Load(port) as load:
         left = await asyncio.to_thread(leave_or_end, house.home, end=False)
