@@ -44,6 +44,10 @@ class LocalDriver:
         """Build in the sandbox, with network; see `Releases.build`."""
         return await self._releases.build(order)
 
+    def release_of(self, place: Place, sha: str) -> Path | None:
+        """Return the folder of a commit's release, if it was built here."""
+        return self._releases.find(place, sha)
+
     async def start(self, order: StartOrder) -> Instance:
         """Ensure the public port and one instance; it is not ready yet when this returns."""
         process = self.process(order)

@@ -113,6 +113,12 @@ class Releases:
             )
         return tree
 
+    def find(self, place: Place, sha: str) -> Path | None:
+        """Return the folder of a commit's newest release; None where nothing was built."""
+        done = (self._of(place) / sha).glob(f"*/{_DONE}")
+        newest = max(done, key=lambda path: path.stat().st_mtime, default=None)
+        return newest and newest.parent / "room" / "tree"
+
     async def prune(self, place: Place, keep: Collection[str]) -> tuple[str, ...]:
         """Remove the releases of all commits that are not to be kept; return these commits."""
         folder = self._of(place)

@@ -1,0 +1,1 @@
+"""Numbers that no driver counts, read per instance: Prometheus, HTTP endpoints, commands."""
