@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from config.repo import read_repo_config
@@ -69,12 +70,14 @@ def declared() -> Service:
     return read_repo_config(_config(_PORTS.start), FILE_NAME).services["parcels"]
 
 
-def free_port() -> int:
+def free_port(declared: Collection[str] = ()) -> int:
     """Return a port of this machine that nobody listens on; the usual ones come first.
 
-    Raises `Misconfigured` where all of them are taken.
+    `declared` are addresses that belong to other services, even if these are down. Raises
+    `Misconfigured` where all ports are taken.
     """
-    for port in _PORTS:
+    known = {int(address.rpartition(":")[2]) for address in declared}
+    for port in sorted(set(_PORTS) - known):
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port

@@ -4,6 +4,8 @@ import asyncio
 from pathlib import Path
 
 from config.settings import Settings
+from domain.errors import Unavailable
+from domain.record_view import IdeaRecord
 from domain.rollout import RolloutState
 from starter.background import start_up
 from starter.codes import Exit
@@ -23,6 +25,7 @@ from starter.starting import begin
 from starter.telling import emit, note
 
 RATE = 150.0  # requests per second
+_PATIENCE = 600.0  # seconds for an idea
 
 
 def run(*, as_json: bool) -> int:
@@ -40,7 +43,8 @@ def run(*, as_json: bool) -> int:
 
 
 async def _tell(chosen: Settings, *, as_json: bool) -> Told:
-    port = free_port()
+    state = await Host(chosen.home).status()
+    port = free_port(state.targets.values() if state else ())
     repository = make_repository(chosen.home / "demo", port)
     note(f"2  a small service in a bare repository: {repository}")
     reads = open_reads(chosen)
@@ -71,7 +75,7 @@ class Demo:
         note(f"4  customers: {RATE:g} requests/s to http://127.0.0.1:{self._port}, from now on")
         counted = -await self._counted()
         async with customers(self._repository.parent, self._port, RATE) as load:
-            await self._under_load()
+            await load.serve(self._under_load())
             return await self._settled(load, counted)
 
     async def _under_load(self) -> None:
@@ -100,13 +104,25 @@ class Demo:
         """Carry an idea to its end, show it; whether all is as it should be so far."""
         idea = take(Wanted(file=str(file), repo=str(self._repository))).idea
         begun = await begin(self._chosen, self._reads, idea, again=False)
-        record = await follow(self._chosen, self._reads, begun.key, calm(), at_first_wait)
+        record = await self._followed(begun.key)
         rollouts = [await self._reads.rollout(line.rollout) for line in record.rollouts]
         chapter = Chapter(idea=record, rollouts=tuple(rollouts))
         self._chapters = (*self._chapters, chapter)
         if not self._silent:
             tell_chapter(chapter, whole=len(self._chapters) == 1)
         return as_hoped(self._chapters)
+
+    async def _followed(self, key: str) -> IdeaRecord:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return await follow(self._chosen, self._reads, key, calm(), at_first_wait)
+        except TimeoutError as error:
+            raise Unavailable(
+                f"{key} has not ended within {_PATIENCE:g} s; on a quick machine it takes 40",
+                code="demo_late",
+                path=key,
+                hint=f"It goes on: `slipway idea watch {key}`; `slipway release list` says more.",
+            ) from error
 
     async def _counted(self) -> int:
         """Return how many requests the edge has begun, of all releases of the target."""

@@ -175,6 +175,32 @@ async def test_a_load_generator_that_fails_says_why(tmp_path):
             await load.end()
 
 
+async def test_work_is_done_while_customers_ask(tmp_path):
+    async def work() -> str:
+        await until(lambda: _completed(tmp_path) > 10)
+        return "done"
+
+    async with serving(well) as server, customers(tmp_path, server.port, 500) as load:
+        assert await load.serve(work()) == "done"
+        assert (await load.end()).balanced
+
+
+async def test_work_ends_when_the_customers_are_gone(tmp_path):
+    ended = asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async with customers(tmp_path, 1, rate=0) as load:
+        with pytest.raises(Unavailable, match="exit code 1"):
+            await load.serve(work())
+
+    assert ended.is_set()
+
+
 def _completed(folder: Path) -> int:
     report = folder / "load.json"
     if not report.exists():

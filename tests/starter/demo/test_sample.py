@@ -105,6 +105,7 @@ def test_a_port_that_is_taken_is_not_chosen(monkeypatch):
         taken.communicate()
 
     assert first < second
+    assert free_port([f"127.0.0.1:{first}"]) > first
 
 
 _LISTEN = """
