@@ -1,6 +1,8 @@
 """ULIDs sort by time, and are read as the specification says."""
 
-from domain.ulid import ulid
+import pytest
+
+from domain.ulid import ulid, ulid_ms
 
 
 def test_is_the_example_of_the_specification():
@@ -14,3 +16,14 @@ def test_sorts_by_time():
     assert sorted([ulid(9, 5), ulid(10, 1), ulid(1_000, 0)]) == [
         ulid(9, 5), ulid(10, 1), ulid(1_000, 0),
     ]  # fmt: skip
+
+
+def test_tells_its_time():
+    assert ulid_ms("01ARZ3NDEKTSV4RRFFQ69G5FAV") == 1_469_922_850_259
+    assert ulid_ms(ulid(281_474_976_710_655, 7)) == 281_474_976_710_655
+
+
+@pytest.mark.parametrize("text", ["", "01ARZ3NDEK", "U" * 26, "é" * 26])
+def test_what_is_no_ulid_has_no_time(text):
+    with pytest.raises(ValueError, match="is no ULID"):
+        ulid_ms(text)
