@@ -15,10 +15,11 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up server demo test check fix bench up down replay sizes lock kill-merge kill-ideas
+.PHONY: help set-up server demo test check fix bench up down replay sizes lock kill-merge kill-ideas \
+	kill-rollouts judge-bench
 
 help: ## Say what there is
-	@echo "slipway: from an idea to a merged, tagged change. Start with: make demo"
+	@echo "slipway: from an idea to production, and back when it hurts. Start with: make demo"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 set-up: $(READY)
@@ -75,6 +76,12 @@ sizes: $(READY) ## The ten largest files and functions
 
 kill-ideas: server ## Kill workers and server at random moments of 100 ideas
 	$(BIN)/python scripts/kill_ideas.py
+
+kill-rollouts: server ## Kill workers, server, supervisor, edge and services during 100 rollouts
+	$(BIN)/python -m scripts.kill_rollouts
+
+judge-bench: $(READY) ## Simulate the judge beside the rules of others; writes docs/judge.md
+	$(BIN)/python -m bench.judge
 
 kill-merge: server ## Kill at each system call of the merge (needs strace)
 	@command -v strace >/dev/null || { echo "kill-merge needs strace on PATH" >&2; exit 1; }

@@ -41,7 +41,7 @@ from domain.errors import Rejected
 from domain.repo_config import RepoConfig
 from domain.repository import Repository
 from domain.rollout import Quarantined, Refusal, RolloutPlan, Served, StartRollout
-from domain.rollout_plan import DAY_MS, Known, planned
+from domain.rollout_plan import WEEK_MS, Known, deployed_at, planned
 from domain.service import Service
 from domain.service_check import touched_services
 from domain.shifting import of_rollout, ready, split, weight_of
@@ -131,7 +131,13 @@ class Deployments:
                 for name in names
                 for environment in config.services[name].environments
             )
-            return ServicesFound(places=places, note="" if places else "no service is touched")
+            since = self._now_ms() - WEEK_MS
+            deployed = {
+                place.target: deployed_at(await self._rollouts.rollouts_since(place.target, since))
+                for place in places
+            }
+            note = "" if places else "no service is touched"
+            return ServicesFound(places=places, deployed_at_ms=deployed, note=note)
 
     @activity.defn
     async def prepare_rollout(self, start: StartRollout) -> PreparedRollout:
@@ -162,7 +168,7 @@ class Deployments:
             else (start.sha,),
             poisoned=await self._poisoned(place.repository, start.sha),
             capabilities=self._capabilities(place, service),
-            past=await self._rollouts.rollouts_since(target, self._now_ms() - 7 * DAY_MS),
+            past=await self._rollouts.rollouts_since(target, self._now_ms() - WEEK_MS),
             rps=rps,
             base_rate=base_rate,
             now_ms=self._now_ms(),

@@ -22,6 +22,7 @@ class ServicesFound(Record):
     """Places in the order in which they are deployed: what others need comes first."""
 
     places: tuple[Place, ...] = ()
+    deployed_at_ms: dict[str, tuple[int, ...]] = {}  # by target, for its change budget
     note: str = ""
 
 

@@ -136,7 +136,7 @@ def mde(
     if kind is None:
         return math.inf
     analysis = setup.analysis
-    ticks = int(seconds / analysis.tick)
+    ticks = max(1, int(seconds / analysis.tick))
     limits = Limits(log_limit(setup), analysis.min_bad, kind.tolerance, ticks)
     canary = rps * seconds * weight / FULL
     return share_mde(limits, rps * seconds - canary, canary, base_rate)

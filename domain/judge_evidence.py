@@ -1,7 +1,7 @@
 """Evidence against a release: an e-process that may be looked at after every tick.
 
 Under the null hypothesis its mean is at most 1, so that it ever reaches 1/alpha with a chance of at
-most alpha (Ville 1939); see Turner, Ly and Grünwald 2022, arXiv 2205.14762, for shares.
+most alpha (Ville 1939); see Lindon, Sanden and Shirikian 2022, arXiv 2205.14762, for canaries.
 """
 
 import math

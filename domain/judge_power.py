@@ -34,7 +34,7 @@ def share_mde(limits: Limits, control: float, canary: float, base_rate: float) -
     control's. The evidence has to do without its worst tick, whose size is taken as the median of
     the largest count of a tick.
     """
-    if limits.ticks == 1 or base_rate <= 0 or control < 1 or canary < 1:
+    if base_rate <= 0 or control < 1 or canary < 1:
         return math.inf
     nodes = _nodes(control * base_rate)
     all_ = (max(1, round(control)), max(1, round(canary)))
@@ -53,7 +53,7 @@ def share_mde(limits: Limits, control: float, canary: float, base_rate: float) -
 
 def past_mde(limits: Limits, null: float, canary: float, base_rate: float) -> float:
     """Return the same for a comparison with `null`, the largest share that the past allows."""
-    if limits.ticks == 1 or base_rate <= 0 or canary < 1 or null >= 1:
+    if base_rate <= 0 or canary < 1 or null >= 1:
         return math.inf
     all_ = max(1, round(canary))
     least = _least(limits, lambda bad: rate_gains(null, limits.tolerance, (bad, all_)), 0, all_)

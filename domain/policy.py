@@ -49,6 +49,7 @@ class Facts(Record):
     base_moves: bool = False
     service: str = ""  # at phase deploy
     environment: str = ""
+    deployed_at_ms: tuple[int, ...] = ()  # of the last week, there; an undone one counts twice
     asked: bool = False  # the specification itself asks for an approval at this phase
     now_ms: int = 0
 
@@ -84,6 +85,7 @@ class DecidePhase(Record):
 
 
 RuleName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+DAY_MS = 86_400_000
 TIERS = ("none", "limits", "landlock", "bwrap")  # weakest first
 
 
@@ -107,6 +109,15 @@ class Churn(Record):
     max_generated_lines: int | None = Field(default=None, ge=1)
 
 
+class ChangeBudget(Record):
+    """How often one service may be deployed to one environment; what is more waits.
+
+    A release that had to be undone costs two (the error-budget policy of the SRE workbook).
+    """
+
+    deploys_per_day: int = Field(ge=1, le=10_000)
+
+
 class PolicyFile(Record):
     """Schema `slipway.policy/1`: rules, and sections that stand for rules."""
 
@@ -115,6 +126,7 @@ class PolicyFile(Record):
     required_tests: dict[str, str] = {}  # glob of code: glob of the tests that must change too
     risk_labels: dict[str, Literal["require", "deny"]] = {}
     churn: Churn | None = None
+    change_budget: ChangeBudget | None = None
     protected_paths: tuple[str, ...] = ()
     freeze: tuple[FreezeWindow, ...] = ()
     minimum_tier: Literal["none", "limits", "landlock", "bwrap"] | None = None
@@ -253,7 +265,7 @@ def _rule_match(
 
 def _section_matches(layer: Layer, facts: Facts) -> list[Match]:
     """Evaluate the declared sections: labels, freeze, and at merge what the change is."""
-    matched = _frozen(layer, facts)
+    matched = [*_frozen(layer, facts), *_spent(layer, facts)]
     if facts.phase != "merge":
         return matched
     policy = layer.policy
@@ -287,6 +299,19 @@ def _frozen(layer: Layer, facts: Facts) -> list[Match]:
             match = _match(layer, f"freeze:{window.name}", PolicyOutcome.DENY, text)
             matched.append(match.but(until_ms=until))
     return matched
+
+
+def _spent(layer: Layer, facts: Facts) -> list[Match]:
+    """Deny a deployment beyond the budget, until the oldest that counts is a day old."""
+    budget = layer.policy.change_budget
+    if budget is None or facts.phase != "deploy":
+        return []
+    today = sorted(at for at in facts.deployed_at_ms if at > facts.now_ms - DAY_MS)
+    if len(today) < budget.deploys_per_day:
+        return []
+    text = f"the change budget of {budget.deploys_per_day} deployments a day is used up"
+    match = _match(layer, "change_budget", PolicyOutcome.DENY, text)
+    return [match.but(until_ms=today[-budget.deploys_per_day] + DAY_MS)]
 
 
 def _churn(layer: Layer, facts: Facts) -> list[Match]:

@@ -17,7 +17,7 @@ from domain.service import Environment, Service
 from domain.service_check import release_words
 from domain.service_steps import chosen_strategy, plan_steps
 
-DAY_MS = 86_400_000
+WEEK_MS = 7 * 86_400_000
 
 
 class Known(Record):
@@ -53,7 +53,7 @@ def planned(start: StartRollout, known: Known) -> RolloutPlan | Refusal:
     environment = service.environments.get(
         start.place.environment, known.service.environments[start.place.environment]
     )
-    refusal = _refusal(start, known, environment)
+    refusal = _refusal(start, known)
     return refusal or _plan(start, known, service, environment)
 
 
@@ -86,7 +86,7 @@ def _plan(
     )
 
 
-def _refusal(start: StartRollout, known: Known, environment: Environment) -> Refusal | None:
+def _refusal(start: StartRollout, known: Known) -> Refusal | None:
     if not start.base_moved:
         return _held(
             "base_not_moved",
@@ -105,7 +105,7 @@ def _refusal(start: StartRollout, known: Known, environment: Environment) -> Ref
             f"{start.place.target} serves",
             "bring it up to date with the base branch",
         )
-    return _poisoned(known) or _undone_twice(start, known) or _spent(known, environment)
+    return _poisoned(known) or _undone_twice(start, known)
 
 
 def _poisoned(known: Known) -> Refusal | None:
@@ -132,23 +132,17 @@ def _undone_twice(start: StartRollout, known: Known) -> Refusal | None:
     )
 
 
-def _spent(known: Known, environment: Environment) -> Refusal | None:
-    today = [p for p in known.past if p.created_at_ms > known.now_ms - DAY_MS]
-    # A release that had to be undone costs two.
-    spent = sum(2 if p.state in _UNDONE else 1 for p in today if p.state in (*_TOLD, *_OPEN))
-    limit = environment.deploys_per_day
-    if not limit or spent < limit:
-        return None
-    return _held(
-        "budget_spent",
-        f"the budget of {limit} deployments a day is used up ({spent})",
-        "it begins anew as the oldest of them becomes a day old, or raise deploys_per_day",
-    )
+def deployed_at(past: tuple[RolloutLine, ...]) -> tuple[int, ...]:
+    """Return when a target was deployed to, for its budget; an undone release counts twice."""
+    times = []
+    for line in past:
+        if line.state in (*_TOLD, RolloutState.SHIFTING, RolloutState.BAKING):
+            times += [line.created_at_ms] * (2 if line.state in _UNDONE else 1)
+    return tuple(times)
 
 
 _UNDONE = (RolloutState.UNDONE, RolloutState.RESTORED_UNVERIFIED)
 _TOLD = (RolloutState.PASSED, *_UNDONE)
-_OPEN = (RolloutState.SHIFTING, RolloutState.BAKING)
 
 
 def _held(code: str, reason: str, hint: str) -> Refusal:

@@ -88,7 +88,7 @@ class MetricSource(Record):
 class Analysis(Record):
     """How the judge looks at a release."""
 
-    tick: float = Field(default=10, gt=0, le=300)  # seconds
+    tick: float = Field(default=2, gt=0, le=300)  # seconds
     alpha: float = Field(default=0.01, gt=0, lt=0.5)  # false alarms per rollout, all classes
     tolerance: float = Field(default=0.25, ge=0, le=10)  # of the error share; slow has 0
     min_bad: int = Field(default=3, ge=1)
@@ -105,7 +105,6 @@ class Environment(Record):
     command: tuple[str, ...] = ()  # of the driver `command`
     env: dict[str, str] = {}
     strategy: Strategy | None = None  # instead of the service's own
-    deploys_per_day: int = Field(default=0, ge=0)  # 0: no budget of its own
 
 
 ErrorClass = Literal["4xx", "5xx", "connect", "timeout", "reset"]

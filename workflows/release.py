@@ -7,7 +7,7 @@ from contextlib import suppress
 from temporalio import workflow
 from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
 
-from activities.deployments import CureMerges, Deployments, FindServices
+from activities.deployments import CureMerges, Deployments, FindServices, ServicesFound
 from activities.source import ComposeTask, MeasureChange, RoundOpened, Source
 from activities.undoing import PlanUndo, Undoing
 from domain.change import Release
@@ -68,8 +68,9 @@ class Releasing(Asking):
         if self._remedy is not None:
             await self._record_cure(self._remedy, release)
         passed: list[RolloutResult] = []
-        for place in await self._places(opened, release):
-            await self._may_deploy(place, release)
+        found = await self._services(opened, release)
+        for place in found.places:
+            await self._may_deploy(place, release, found.deployed_at_ms.get(place.target, ()))
             result = await self._until_released(place, release)
             if result.status is RolloutState.UNDONE:
                 await self._take_back(passed, result)
@@ -104,13 +105,13 @@ class Releasing(Asking):
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             )
 
-    async def _places(self, opened: RoundOpened, release: Release) -> tuple[Place, ...]:
+    async def _services(self, opened: RoundOpened, release: Release) -> ServicesFound:
         """Return where the change is deployed; repositories without services cost nothing."""
         if not opened.facts.services and CONFIG not in self._facts.paths:
-            return ()
+            return ServicesFound()
         if self._idea.spec.deploy.strategy == "none":
-            return ()
-        found = await workflow.execute_activity_method(
+            return ServicesFound()
+        return await workflow.execute_activity_method(
             Deployments.find_services,
             FindServices(
                 key=self._idea.key,
@@ -120,13 +121,15 @@ class Releasing(Asking):
             ),
             **deploying(self._patience, "find the services that the change touches"),
         )
-        return found.places
 
-    async def _may_deploy(self, place: Place, release: Release) -> None:
+    async def _may_deploy(
+        self, place: Place, release: Release, deployed_at_ms: tuple[int, ...]
+    ) -> None:
         facts = self._facts.but(
             phase="deploy",
             service=place.service,
             environment=place.environment,
+            deployed_at_ms=deployed_at_ms,
             asked="deploy" in self._idea.spec.approvals,
         )
         subject = {"idea": self._idea.key, "sha": release.sha, "target": place.target}

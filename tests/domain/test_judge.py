@@ -13,6 +13,8 @@ from domain.judge import (
     regression_of,
     setup_for,
 )
+from domain.judge_evidence import Evidence, rate_gains
+from domain.judge_power import past_share
 from domain.service import Analysis, Environment, MetricSource, Probe, Service, Strategy
 from domain.verdict import ClassEvidence, Verdict
 from tests.domain.ticks import ERROR, SLOW, setup, side, tick, ticks
@@ -127,11 +129,11 @@ def test_slow_answers_fail_a_release_too() -> None:
 
 
 def test_an_instance_that_hangs_is_slow_before_it_has_answered() -> None:
-    hanging = ticks(side(450, slow=2, timed=450), side(0, slow=45, timed=45), 3)
+    hanging = ticks(side(450, slow=2, timed=450), side(0, slow=45, timed=45, started=50), 3)
 
     verdict = judge(setup(ERROR, SLOW), hanging, step=0, hold_over=False)
 
-    assert verdict.verdict == "fail"
+    assert (verdict.verdict, verdict.guard) == ("fail", "")
 
 
 def test_without_a_bad_answer_of_the_stable_release_the_ratio_has_no_upper_end() -> None:
@@ -150,6 +152,14 @@ def test_two_bad_answers_are_never_enough() -> None:
 
     assert verdict.classes[0].log_e_robust > verdict.classes[0].threshold
     assert verdict.verdict == "watching"
+
+
+def test_a_client_with_many_bad_answers_counts_once() -> None:
+    one_client = ticks(side(450), side(50, errors=20, error=1), 3)
+
+    found = judge(setup(), one_client, step=0, hold_over=False).classes[0]
+
+    assert found.canary_bad == 3
 
 
 def test_an_incident_that_both_have_fails_nobody() -> None:
@@ -292,6 +302,16 @@ def test_a_bake_is_compared_with_the_release_before() -> None:
     assert found.ratio == pytest.approx(0.9)
     assert found.interval[0] < found.ratio < found.interval[1]
     assert ", 0.22 % of 9,000 before (" in verdict.reason
+
+
+def test_half_of_alpha_pays_for_what_the_past_allows() -> None:
+    by_hand = Evidence(10_000)
+    null = past_share(20, 9_000, ERROR.tolerance, 0.01 / 2)
+    by_hand.add(rate_gains(null, ERROR.tolerance, (3, 500)), 3, 10_000)
+
+    verdict = judge_bake(setup(), STABLE, ticks(side(0), side(500, 3), 1, **FULL), hold_over=False)
+
+    assert verdict.classes[0].log_e == by_hand.log_e
 
 
 def test_a_bake_that_is_worse_fails() -> None:

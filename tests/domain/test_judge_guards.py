@@ -27,6 +27,7 @@ def test_a_release_that_mostly_fails_ends_the_rollout_with_its_first_tick() -> N
         (side(81), side(9, 9)),  # too few answers
         (side(90), side(10, 5)),  # not most of them
         (side(90, 45), side(10, 8)),  # a base of 50 per cent
+        (side(9_000, 4_050), side(1_000, 700)),  # worse for sure, but the stable one is bad too
         (side(10, 2), side(10, 6)),  # a difference that chance makes
     ],
 )

@@ -31,7 +31,8 @@ def test_more_traffic_time_or_weight_show_smaller_differences() -> None:
         (50, 1_000, 300, 0),  # a base that nobody knows
         (50, 0, 300, 0.01),  # no traffic for the new release
         (50, 10_000, 300, 0.01),  # none for the stable one
-        (50, 1_000, 10, 0.01),  # one tick alone never decides
+        (5_000, 1_000, 10, 0.01),  # one tick alone never decides
+        (5_000, 1_000, 5, 0.01),
         (0.1, 1_000, 60, 0.5),  # too few to see even that all are bad
         (50, 1_000, 300, 0.9),  # no share is above 1
     ],

@@ -346,3 +346,25 @@ def test_a_repository_layer_only_tightens(org: Layer, repo: Layer, facts: Facts)
 
     assert ORDER.index(joined.outcome) >= ORDER.index(alone.outcome)
     assert lets_pass(joined) <= lets_pass(alone)
+
+
+DAY_MS = 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("deployed", "until_ms"),
+    [
+        ((), 0),
+        ((9 * DAY_MS, 9 * DAY_MS + 2), 0),  # a day old, to the millisecond
+        ((9 * DAY_MS + 1, 9 * DAY_MS + 2), 10 * DAY_MS + 1),
+        ((9 * DAY_MS + 1, 9 * DAY_MS + 2, 9 * DAY_MS + 3), 10 * DAY_MS + 2),
+    ],
+)
+def test_a_deployment_beyond_the_budget_waits_for_the_oldest_that_counts(deployed, until_ms):
+    budget = layer(rules=[ALLOW], change_budget={"deploys_per_day": 2})
+    told = {"now_ms": 10 * DAY_MS, "deployed_at_ms": deployed}
+
+    found = decision(budget, phase="deploy", **told)
+    assert found.frozen_until_ms == until_ms
+    assert found.outcome is (PolicyOutcome.DENY if until_ms else PolicyOutcome.ALLOW)
+    assert decision(budget, phase="merge", **told).frozen_until_ms == 0

@@ -12,7 +12,7 @@ from domain.rollout import (
     Served,
     StartRollout,
 )
-from domain.rollout_plan import DAY_MS, Known, planned
+from domain.rollout_plan import Known, deployed_at, planned
 from domain.rollout_view import RolloutLine
 from domain.service import Analysis, Environment, Service, Slow, Step, Strategy
 
@@ -35,6 +35,7 @@ START = StartRollout(
     tag="v2",
     base_moved=True,
 )
+DAY_MS = 86_400_000
 NOW = 100 * DAY_MS
 
 
@@ -165,12 +166,14 @@ def test_two_undone_releases_in_a_row_are_for_a_person():
     assert plan_of(past=once)
 
 
-def test_the_budget_of_a_day_counts_what_was_undone_twice():
-    limited = anchor(
-        service=SERVICE.but(environments={"production": Environment(port=8080, deploys_per_day=3)})
+def test_what_counts_for_the_budget_is_what_had_traffic_and_undone_ones_twice():
+    lines = (
+        past(RolloutState.UNDONE),
+        past(RolloutState.HELD),
+        past(RolloutState.PASSED, days=2),
+        past(RolloutState.BAKING, days=0),
     )
-    spent = (past(RolloutState.UNDONE), past(RolloutState.PASSED))
-    older = (past(RolloutState.UNDONE, days=2), past(RolloutState.PASSED))
 
-    assert refusal_of(anchor=limited, past=spent).code == "budget_spent"
-    assert plan_of(anchor=limited, past=older)
+    assert deployed_at(lines) == (
+        NOW - DAY_MS // 2, NOW - DAY_MS // 2, NOW - 2 * DAY_MS, NOW,
+    )  # fmt: skip
