@@ -11,6 +11,7 @@ import pytest
 
 from domain.errors import Rejected
 from domain.service import Limits, Probe, Ready
+from host.supervisor.census import identity
 from tests.host.supervisor.house import PROGRAM, House, holding, until
 
 
@@ -290,6 +291,11 @@ async def test_it_waits_for_its_port_when_another_program_took_it(house: House):
     before = await house.ready()
     await house.kill()
     os.killpg(before.pid, signal.SIGKILL)
+
+    async def gone() -> bool:
+        return identity(before.pid) is None
+
+    await until(gone)
     port = int(before.address.split(":")[1])
     async with await asyncio.start_server(_say_well, "127.0.0.1", port, reuse_address=True):
         await house.open()
