@@ -30,7 +30,7 @@ def board(look: Look, now_ms: int) -> RenderableType:
     if look.verdict and look.verdict.classes:
         parts += [Text(""), _evidence(look.verdict)]
     if look.verdict:
-        parts.append(_sentence(look.verdict))
+        parts += [Text(""), _sentence(look.verdict)]
     if look.waits:
         parts.append(Text(f"  ⏳ waits for {look.waits}", "yellow"))
     return Group(*parts)

@@ -11,6 +11,8 @@ from domain.statistics import clopper_pearson
 from domain.tick import Side, Tick
 
 MOST = 120
+_ENOUGH = 50  # answers of the new release, of which a share says something
+_LONGEST = 1 / 12  # of all the time, where answers are rare
 
 
 @dataclass(frozen=True)
@@ -32,21 +34,27 @@ class Bin:
 
 
 def bins(ticks: tuple[Tick, ...], most: int = MOST) -> tuple[Bin, ...]:
-    """Return about `most` bins; ticks of another step or weight are never put together."""
+    """Return at most about `most` bins, fewer where answers are rare.
+
+    Ticks of another step or weight are never put together.
+    """
     seen = tuple(tick for tick in ticks if tick.ms > 0)
-    length = sum(tick.ms for tick in seen) / most
+    length = sum(tick.ms for tick in seen)
     found: list[list[Tick]] = []
     for tick in seen:
-        if found and _together(found[-1], tick, length):
+        if found and _together(found[-1], tick, length, most):
             found[-1].append(tick)
         else:
             found.append([tick])
     return tuple(_bin(group) for group in found)
 
 
-def _together(group: list[Tick], tick: Tick, length: float) -> bool:
-    same = (group[-1].step, group[-1].weight) == (tick.step, tick.weight)
-    return same and sum(each.ms for each in group) + tick.ms <= length * 1.05
+def _together(group: list[Tick], tick: Tick, length: float, most: int) -> bool:
+    if (group[-1].step, group[-1].weight) != (tick.step, tick.weight):
+        return False
+    rare = sum(each.canary.done for each in group) < _ENOUGH
+    limit = length * max(_LONGEST, 1 / most) if rare else length / most
+    return sum(each.ms for each in group) + tick.ms <= limit * 1.05
 
 
 def _bin(group: list[Tick]) -> Bin:

@@ -54,6 +54,18 @@ def traces(plan: RolloutPlan, ticks: tuple[Tick, ...]) -> tuple[Trace, ...]:
     return tuple(trace for trace in found if trace.moments)
 
 
+def grows_from(found: tuple[Trace, ...]) -> int:
+    """Return the end of the last tick at which nothing spoke against a release that failed.
+
+    0: it has not failed by evidence.
+    """
+    failed = [trace for trace in found if trace.last.robust >= trace.last.limit]
+    if not failed:
+        return 0
+    quiet = [moment.at_ms for moment in failed[-1].moments if moment.whole <= 0]
+    return quiet[-1] if quiet else failed[-1].moments[0].at_ms
+
+
 def _steps(ticks: tuple[Tick, ...]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(tick.step for tick in ticks))
 

@@ -13,6 +13,7 @@ from domain.rollout import ENDED, PlannedStep
 from domain.timeline import percent
 from domain.verdict import ClassEvidence, Verdict
 from starter.report.bins import Bin, bins, share
+from starter.report.evidence import grows_from, traces
 from starter.report.plots import figures
 from starter.report.scale import power_text
 from starter.report.story import anchor_of, day, headline, name_of, timeline, utc
@@ -36,16 +37,19 @@ class StepRow:
 def render_report(view: ReportView) -> str:
     """Return the report of a rollout as one HTML document that needs nothing else."""
     record = view.record
+    heard = traces(record.plan, view.ticks) if record.plan else ()
+    grows_ms = grows_from(heard)
+    events = timeline(view, grows_ms)
     return _template().render(
         view=view,
         record=record,
         plan=record.plan,
         name=name_of(record),
         anchor=anchor_of(record),
-        headline=headline(view),
-        timeline=timeline(view),
+        headline=headline(view, grows_ms),
+        timeline=events,
         facts=tuple(_facts(view)),
-        figures=figures(view),
+        figures=figures(view, events, heard),
         steps=tuple(_steps(view)),
         verdict=_last(view),
         rows=bins(view.ticks),

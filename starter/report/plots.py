@@ -9,7 +9,7 @@ from domain.deployment import BUCKETS_MS, FULL
 from domain.tick import Side, Tick
 from domain.verdict import JudgeSetup
 from starter.report.bins import Bin, bins, interval, latencies, quantile, share
-from starter.report.evidence import Trace, traces
+from starter.report.evidence import Trace
 from starter.report.scale import (
     Scale,
     milliseconds_scale,
@@ -19,7 +19,7 @@ from starter.report.scale import (
     share_scale,
     time_scale,
 )
-from starter.report.story import Event, anchor_of, name_of, timeline
+from starter.report.story import Event, anchor_of, name_of
 from starter.report.svg import Plot
 from starter.report.view import ReportView
 
@@ -36,20 +36,26 @@ class Figure:
     svg: Markup | None = None
 
 
-def figures(view: ReportView) -> tuple[Figure, ...]:
-    """Return the plots of a rollout; none when it never had traffic."""
+def figures(
+    view: ReportView, events: tuple[Event, ...], heard: tuple[Trace, ...]
+) -> tuple[Figure, ...]:
+    """Return the plots of a rollout; none when it never had traffic.
+
+    `events` are marked in each, `heard` is the evidence over time.
+    """
     shown = bins(view.ticks)
     if not shown:
         return ()
-    draw = _Drawing(view, shown)
-    return (draw.traffic(), draw.errors(), *draw.evidence(), draw.latency(), *draw.metrics())
+    draw = _Drawing(view, shown, events)
+    return (draw.traffic(), draw.errors(), *draw.evidence(heard), draw.latency(), *draw.metrics())
 
 
 class _Drawing:
     """All plots of one report share the axis of time and the numbered moments."""
 
-    def __init__(self, view: ReportView, shown: tuple[Bin, ...]) -> None:
+    def __init__(self, view: ReportView, shown: tuple[Bin, ...], events: tuple[Event, ...]) -> None:
         self._view = view
+        self._events = events
         self._bins = shown
         self._begin = min(shown[0].begin_ms, *self._change_times(), shown[-1].end_ms)
         self._end = self._end_ms()
@@ -63,7 +69,7 @@ class _Drawing:
     def _end_ms(self) -> int:
         """Return the end of the axis: a long proof of the undo must not press the rest together."""
         last = max(self._bins[-1].end_ms, *self._change_times(), 0)
-        later = [event.at_ms for event in timeline(self._view) if event.at_ms > last]
+        later = [event.at_ms for event in self._events if event.at_ms > last]
         room = last + (last - self._begin) * 0.6
         return int(max([last, *(at for at in later if at <= room)]) + (last - self._begin) * 0.03)
 
@@ -77,7 +83,7 @@ class _Drawing:
         )
 
     def _finished(self, plot: Plot) -> Markup:
-        seen = [event for event in timeline(self._view) if self._inside(event)]
+        seen = [event for event in self._events if self._inside(event)]
         return plot.marks([(e.number, self._at(e.at_ms), e.name) for e in seen]).svg()
 
     def _inside(self, event: Event) -> bool:
@@ -150,10 +156,8 @@ class _Drawing:
 
     # Evidence ---------------------------------------------------------------------------
 
-    def evidence(self) -> tuple[Figure, ...]:
+    def evidence(self, found: tuple[Trace, ...]) -> tuple[Figure, ...]:
         """Return what was held against the release, with the limit at which it fails."""
-        plan = self._view.record.plan
-        found = traces(plan, self._view.ticks) if plan else ()
         if not found:
             return ()
         moments = [moment for trace in found for moment in trace.moments]
@@ -205,14 +209,14 @@ class _Drawing:
             for part in (0.5, 0.95)
         ]
         known = [value for *_, values in lines for value in values if value is not None]
-        y = milliseconds_scale(min(known), max(known))
+        slow = self._setup().slow_ms
+        y = milliseconds_scale(min(known), max([*known, slow * 1.3]))
         about = f"Latency of {self._new} and of {self._old}, over time"
         plot = self._plot(y, "time to answer, ms (log scale)", about)
         for side, part, values in lines:
             kind = ("old", "new")[side] if part > 0.5 else f"thin {('old', 'new')[side]}"
             points = zip(self._bins, values, strict=True)
             plot.line([(self._at(e.middle_ms), v and math.log10(v)) for e, v in points], kind)
-        slow = self._setup().slow_ms
         if slow:
             places = [(0.0, math.log10(slow)), (self._at(self._end), math.log10(slow))]
             plot.line(places, "limit")

@@ -50,27 +50,43 @@ def anchor_of(record: RolloutRecord) -> str:
     return (anchor.tag or anchor.sha[:12]) if anchor else ""
 
 
-def headline(view: ReportView) -> Headline:
-    """Say in one sentence how it ended, or where it is."""
+def headline(view: ReportView, grows_ms: int = 0) -> Headline:
+    """Say in one sentence how it ended, or where it is.
+
+    `grows_ms` is when evidence began to grow that has failed the release; 0: none has.
+    """
     record = view.record
     return Headline(
         tone=_TONES.get(record.state, "run"),
         state=record.state.value.replace("_", " "),
-        title=_TITLES.get(record.state, _on_its_way)(view),
+        title=_title(view, grows_ms),
         reason=record.reason,
     )
 
 
-def _undone(view: ReportView) -> str:
+def _title(view: ReportView, grows_ms: int) -> str:
+    if view.record.state is RolloutState.UNDONE:
+        return _undone(view, grows_ms)
+    return _TITLES.get(view.record.state, _on_its_way)(view)
+
+
+def _undone(view: ReportView, grows_ms: int) -> str:
     record, undo = view.record, view.record.undo
     name = name_of(record)
     if not undo or not undo.restored_ms:
         return f"{name} was undone"
-    if record.bad_since_ms and undo.restored_ms > record.bad_since_ms:
-        took = duration((undo.restored_ms - record.bad_since_ms) / 1_000)
-        return f"{name} was undone: {took} from the first bad answer to restored traffic"
+    since, what = _signs(view, grows_ms)
+    if 0 < since < undo.restored_ms:
+        took = duration((undo.restored_ms - since) / 1_000)
+        return f"{name} was undone: {took} from {what} to restored traffic"
     took = duration((undo.restored_ms - undo.decided_ms) / 1_000)
     return f"{name} was undone: traffic was back {took} after the decision"
+
+
+def _signs(view: ReportView, grows_ms: int) -> tuple[int, str]:
+    """Return when it began: bad answers that were there before mean nothing by themselves."""
+    bad = view.record.bad_since_ms
+    return (grows_ms, "the first evidence") if grows_ms >= bad else (bad, "the first bad answer")
 
 
 def _unverified(view: ReportView) -> str:
@@ -107,7 +123,6 @@ def _on_its_way(view: ReportView) -> str:
 
 _TITLES = {
     RolloutState.PASSED: _passed,
-    RolloutState.UNDONE: _undone,
     RolloutState.RESTORED_UNVERIFIED: _unverified,
     RolloutState.HELD: _held,
     RolloutState.FAILED: _failed,
@@ -115,11 +130,11 @@ _TITLES = {
 }
 
 
-def timeline(view: ReportView) -> tuple[Event, ...]:
+def timeline(view: ReportView, grows_ms: int = 0) -> tuple[Event, ...]:
     """Return what happened, in order of time; moments that nobody knows are left out."""
     record = view.record
     found = sorted(
-        (each for each in (*_going(record), *_coming_back(view)) if each[0]),
+        (each for each in (*_going(record), *_coming_back(view, grows_ms)) if each[0]),
         key=lambda each: each[0],
     )
     events: list[Event] = []
@@ -145,7 +160,7 @@ def _going(record: RolloutRecord) -> tuple[Found, ...]:
     )
 
 
-def _coming_back(view: ReportView) -> tuple[Found, ...]:
+def _coming_back(view: ReportView, grows_ms: int) -> tuple[Found, ...]:
     record, undo = view.record, view.record.undo
     blind = _length(view.ticks, record.bad_since_ms)
     seen = f"seen at the end of a tick of {duration(blind)}" if blind else ""
@@ -156,6 +171,7 @@ def _coming_back(view: ReportView) -> tuple[Found, ...]:
     back = f"all of it to {anchor}" if anchor else "nothing is served"
     return (
         bad,
+        (grows_ms if grows_ms > record.bad_since_ms else 0, "evidence begins to grow", ""),
         (undo.decided_ms, "undo decided", ""),
         (undo.restored_ms, "traffic back", back),
         (undo.verified_ms, "undo verified", ""),

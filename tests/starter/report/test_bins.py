@@ -11,12 +11,21 @@ from tests.starter.report.canary import NEW, OLD, SECOND, Traffic, ticks
 
 def test_few_ticks_are_shown_one_by_one_and_those_that_open_a_step_not_at_all():
     seen = ticks(Traffic())
+    busy = tuple(each.but(canary=Side(done=50)) for each in seen)
 
-    shown = bins(seen)
+    shown = bins(busy)
 
     assert len(shown) == len([each for each in seen if each.ms]) == 30
     assert [each.weight for each in shown[::10]] == [2_000, 5_000, 10_000]
     assert shown[0].middle_ms == shown[0].begin_ms + 500
+
+
+def test_where_answers_are_rare_a_point_stands_for_more_of_them():
+    seen = tuple(tick(seq, canary=Side(done=5)) for seq in range(240))
+
+    shown = bins(seen)
+
+    assert [each.canary.done for each in shown] == [50] * 24
 
 
 def test_many_ticks_are_put_together_without_losing_a_request():

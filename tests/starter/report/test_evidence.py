@@ -6,7 +6,7 @@ import pytest
 
 from domain.judge import judge, judge_bake
 from starter.report import evidence
-from starter.report.evidence import traces
+from starter.report.evidence import grows_from, traces
 from tests.starter.report.canary import Traffic, canary_plan, ticks
 
 LN10 = math.log(10)
@@ -69,3 +69,19 @@ def test_many_ticks_are_told_by_a_part_of_them_and_always_by_the_last(
     assert len(error.moments) == 7
     assert error.last.at_ms == [tick for tick in seen if tick.step == 1][-1].at_ms
     assert all(moment.whole == moment.robust for moment in error.moments)
+
+
+def test_evidence_grows_from_the_last_tick_at_which_nothing_spoke_against_it():
+    quiet = ticks(Traffic(), steps=1)[:6]
+    traffic = Traffic(bad=0.4)
+    traffic.now_ms = quiet[-1].at_ms
+    loud = tuple(each.but(seq=each.seq + 6) for each in traffic.step(0, 2_000, 6))
+
+    found = traces(canary_plan(), (*quiet, *loud))
+
+    assert grows_from(found) == quiet[-1].at_ms
+
+
+def test_without_a_fail_no_evidence_has_grown():
+    assert grows_from(traces(canary_plan(), ticks(Traffic()))) == 0
+    assert grows_from(()) == 0

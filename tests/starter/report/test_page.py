@@ -9,6 +9,7 @@ import pytest
 from domain.record_view import EventView
 from domain.rollout import Quarantined, RolloutState
 from domain.rollout_view import HookView
+from domain.tick import Side
 from domain.verdict import GaugeEvidence
 from starter.report import ReportView, render_report
 from starter.report.page import e_value, times
@@ -121,6 +122,20 @@ def test_an_undo_is_told_in_words_and_times():
     assert "0 requests went to the undone release since then" in text
 
 
+def test_bad_answers_that_were_there_before_are_not_called_the_beginning():
+    usual = tuple(
+        each.but(canary=Side(done=20, error=1, errors=1), control=Side(done=80, error=4, errors=4))
+        for each in ticks(Traffic(), steps=1)[:5]
+    )
+    traffic = Traffic(bad=0.9)
+    traffic.now_ms = usual[-1].at_ms
+    worse = tuple(each.but(seq=each.seq + 5) for each in traffic.step(0, 2_000, 6))
+    text = page(undone(bad_since_ms=usual[1].at_ms).but(ticks=(*usual, *worse))).text
+
+    assert "from the first evidence to restored traffic" in text
+    assert "evidence begins to grow" in text
+
+
 def test_the_plots_of_a_rollout_say_what_they_show():
     assert plots(passed()) == [
         "Share of the traffic that v1.1.0 had, over time",
@@ -191,7 +206,7 @@ def test_every_state_has_a_headline(state: RolloutState, words: str):
 
 
 def test_an_undo_by_hand_counts_from_its_decision():
-    shown = undone(bad_since_ms=0)
+    shown = undone(bad_since_ms=0).but(ticks=ticks(Traffic(), steps=1))
 
     assert "traffic was back 0.1 s after the decision" in page(shown).text
 
