@@ -23,7 +23,7 @@ def judge(
         ),
     ],
     alpha: Annotated[
-        float, typer.Option(min=1e-9, max=0.5, help="Chance of a false alarm, all in all.")
+        float, typer.Option(min=1e-9, max=0.49, help="Chance of a false alarm, all in all.")
     ] = 0.01,
     tolerance: Annotated[
         float, typer.Option(min=0, max=10, help="How much worse the bad share may be: 0.25 = 25 %.")

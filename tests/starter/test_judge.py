@@ -81,6 +81,15 @@ def test_options_decide_how_strict_it_is(capsys: pytest.CaptureFixture[str]):
     assert "of the 9,000 answers" in told(path, capsys, "--min-requests", "9000")[1].reason
 
 
+@pytest.mark.parametrize("option", ["--alpha", "--tolerance"])
+def test_an_option_that_is_no_number_is_refused(option: str, capsys: pytest.CaptureFixture[str]):
+    code = entry.run(["judge", str(written(*GOOD)), option, "nan"])
+
+    told = capsys.readouterr()
+    assert (code, told.out) == (Exit.INVALID, "")
+    assert "Traceback" not in told.err
+
+
 def test_slow_answers_are_a_class_of_their_own(capsys: pytest.CaptureFixture[str]):
     path = written(*[f"{line},20,12" for line in GOOD], head=f"{HEAD},control_slow,canary_slow")
 
