@@ -35,8 +35,9 @@ class ClientConnection(asyncio.Protocol):
     """One connection of a client; `expire` is called after `deadline` (the loop's time)."""
 
     __slots__ = (
-        "_advancing", "_closing", "_discarded", "_exchange", "_house", "_lingering", "_loop",
-        "_reader", "_reading", "_target", "_transport", "_tunnel", "_why", "blocked", "deadline",
+        "_advancing", "_closing", "_discarded", "_exchange", "_half", "_house", "_lingering",
+        "_loop", "_reader", "_reading", "_target", "_transport", "_tunnel", "_why", "blocked",
+        "deadline",
     )  # fmt: skip
 
     _reader: RequestReader
@@ -53,13 +54,15 @@ class ClientConnection(asyncio.Protocol):
         self._advancing = False
         self._closing = False  # no request after those that are here
         self._lingering = False  # the last answer is written; what comes is thrown away
+        self._half = False  # the client has closed its side
         self._discarded = 0
         self.blocked = False
         self.deadline = 0.0
 
     @property
     def draining(self) -> bool:
-        return self._house.draining or self._closing
+        """Whether the next answer is the last one; what was asked already is answered."""
+        return (self._house.draining or self._closing) and not self._reader.queue
 
     # What asyncio calls.
 
@@ -99,7 +102,7 @@ class ClientConnection(asyncio.Protocol):
         busy = self._exchange is not None or self._reader.queue
         if self._lingering or not busy or not self._reader.between:
             return False
-        self._closing = True
+        self._closing = self._half = True
         return True
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -153,10 +156,10 @@ class ClientConnection(asyncio.Protocol):
         if self._why:
             self._pause(BLOCKED, False)
         request = exchange.request
-        if not keep_alive and (request.keep_alive or not request.complete):
+        if not keep_alive and (request.keep_alive or not request.complete) and not self._half:
             self._linger()  # it may have sent more
-        elif not keep_alive or (self._closing and not self._reader.queue):
-            self._close()
+        elif not keep_alive:
+            self.close()
         else:
             reader = self._reader
             if reader.held is not None:
@@ -182,6 +185,12 @@ class ClientConnection(asyncio.Protocol):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self._transport.abort()
 
+    def close(self) -> None:
+        """Close when all that was written has been sent."""
+        self._closing = True
+        self._reader.close()
+        self._transport.close()
+
     # What the house calls.
 
     def expire(self) -> None:
@@ -198,7 +207,7 @@ class ClientConnection(asyncio.Protocol):
     def leave_if_idle(self) -> None:
         """Close where there is no request, nor a part of one."""
         if self._exchange is None and self._tunnel is None and self._reader.between:
-            self._close()
+            self.close()
 
     def cut(self) -> None:
         """Close, whatever is going on."""
@@ -260,7 +269,7 @@ class ClientConnection(asyncio.Protocol):
         self._target.refuse(503)
         self.write(own_answer(503, "too many connections", keep_alive=False))
         if self._house.crowded:
-            self._close()
+            self.close()
         else:
             self._linger()
 
@@ -283,11 +292,6 @@ class ClientConnection(asyncio.Protocol):
         self._why = 0
         self._read(True)
         self.wait(self._house.limits.linger_s)
-
-    def _close(self) -> None:
-        self._closing = True
-        self._reader.close()
-        self._transport.close()
 
     def _block(self, blocked: bool) -> None:
         self.blocked = blocked

@@ -35,6 +35,7 @@ class Client(Protocol):
     def answer(self, status: int, reason: str, version: str) -> None: ...  # and end
     def end(self, keep_alive: bool) -> None: ...
     def begin_tunnel(self, tunnel: Tunnel) -> None: ...
+    def close(self) -> None: ...
     def break_off(self) -> None: ...
 
 
@@ -47,8 +48,7 @@ class Exchange:
     __slots__ = (
         "_answer", "_backend", "_chunked", "_client", "_complete", "_cookie", "_ended", "_keep",
         "_limits", "_ms", "_out", "_problems", "_retried", "_since", "_stalled", "_streamed",
-        "_target", "_task", "_tried", "_up", "_uploading", "_upstream", "method",
-        "request",
+        "_target", "_task", "_tried", "_up", "_uploading", "_upstream", "method", "request",
     )  # fmt: skip
 
     def __init__(
@@ -125,7 +125,9 @@ class Exchange:
         """Read the instance no faster than the client reads us."""
         if self._upstream is not None:
             self._upstream.pause(blocked)
-        self._client.wait(self._limits.body_idle_s if blocked else self._limits.answer_idle_s)
+        if self._answer is not None:
+            limits = self._limits
+            self._client.wait(limits.body_idle_s if blocked else limits.answer_idle_s)
 
     def on_client_gone(self) -> None:
         """The client went away; what the instance answered badly before stays bad."""

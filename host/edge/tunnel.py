@@ -4,12 +4,15 @@ from typing import Protocol
 
 from host.edge.limits import Limits
 
+HALF_S = 60.0  # silence after one side has ended
+
 
 class End(Protocol):
     """One of the two connections."""
 
     def write(self, data: bytes) -> None: ...
     def write_eof(self) -> None: ...
+    def close(self) -> None: ...
 
 
 class ClientEnd(End, Protocol):
@@ -20,7 +23,6 @@ class ClientEnd(End, Protocol):
 
 class InstanceEnd(End, Protocol):
     def pause(self, paused: bool) -> None: ...
-    def close(self) -> None: ...
 
 
 class Home(Protocol):
@@ -66,16 +68,24 @@ class Tunnel:
         self._client.hold(blocked)
 
     def cut(self) -> None:
-        """Close both connections; a repeat is fine."""
-        if self._open:
-            self._open = False
-            self._home.leave_tunnel(self)
+        """Close both connections now; a repeat is fine."""
+        if self._leave():
             self._upstream.close()
             self._client.break_off()
 
     def _ended(self, other: End) -> None:
         self._eofs += 1
-        if self._eofs == 2:
-            self.cut()
-        else:
+        if self._eofs == 1:
+            self._idle_s = min(self._idle_s, HALF_S)
+            self._client.wait(self._idle_s)
             other.write_eof()
+        elif self._leave():
+            self._upstream.close()
+            self._client.close()
+
+    def _leave(self) -> bool:
+        """Return whether the tunnel was open until now."""
+        was, self._open = self._open, False
+        if was:
+            self._home.leave_tunnel(self)
+        return was

@@ -240,6 +240,13 @@ async def test_a_client_that_sends_no_more_still_gets_its_answer(edge: Edge, mak
     writer.close()
 
 
+async def test_all_that_was_asked_before_is_answered_to_who_sends_no_more(edge: Edge, app: App):
+    raw = await exchange(edge.port, get("/1") + get("/2") + get("/3"), eof=True)
+
+    assert raw.count(b"HTTP/1.1 200 OK") == 3
+    assert [call.target for call in app.calls] == ["/1", "/2", "/3"]
+
+
 async def test_kept_connections_to_an_app_are_used_again(edge: Edge, app: App):
     async with httpx2.AsyncClient() as client:
         for _ in range(20):

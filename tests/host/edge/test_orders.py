@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,8 @@ from domain.deployment import FULL, Inspection
 from domain.deployment import Route as DomainRoute
 from domain.hosting import Forget, GiveBack, Ping, RouteTraffic
 from host.edge import orders
-from host.edge.orders import Refused, parse, read_route_order
+from host.edge.folder import Folder, Held
+from host.edge.orders import Refused, RouteOrder, parse, read_route_order
 from tests.host.edge.conftest import MakeApp
 from tests.host.edge.ground import TARGET, App, Edge, exchange, get, listening, status_of
 
@@ -156,6 +159,28 @@ async def test_what_was_answered_is_on_disk(edge: Edge, app: App):
     assert [path.suffix for path in kept] == [".json"]
     assert json.loads(kept[0].read_text())["generation"] == 1
     assert Inspection.model_validate(await edge.inspect()).routes == (app.route(FULL),)
+
+
+def test_routes_are_synced_before_they_replace_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    steps: list[str] = []
+    sync, replace = os.fsync, Path.replace
+
+    def fsync(file: int) -> None:
+        steps.append("folder" if stat.S_ISDIR(os.fstat(file).st_mode) else "file")
+        sync(file)
+
+    def rename(path: Path, target: Path) -> Path:
+        steps.append("replace")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(Path, "replace", rename)
+
+    Folder(tmp_path).keep(Held(RouteOrder("t", (), 0, "o"), 1))
+
+    assert steps == ["file", "replace", "folder"]
 
 
 async def test_a_damaged_file_costs_its_own_target_only(edge: Edge, app: App):
