@@ -5,6 +5,7 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.heartbeat import beating
+from domain.fact import Fact
 from domain.ledger import RecordFacts as RecordFacts
 from domain.ledger import Registered as Registered
 from domain.ledger import RegisterIdea as RegisterIdea
@@ -15,9 +16,16 @@ class Records(Protocol):
     async def append(self, order: RecordFacts) -> None: ...
 
 
+class Listener(Protocol):
+    def told(self, facts: tuple[Fact, ...]) -> None:
+        """Hear of facts that are on record."""
+        ...
+
+
 class Ledger:
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, listener: Listener | None = None) -> None:
         self._records = records
+        self._listener = listener
 
     @activity.defn
     async def register_idea(self, order: RegisterIdea) -> Registered:
@@ -28,3 +36,5 @@ class Ledger:
     async def record_facts(self, order: RecordFacts) -> None:
         async with beating():
             await self._records.append(order)
+        if self._listener is not None:
+            self._listener.told(order.facts)

@@ -28,6 +28,12 @@ class Metrics(Protocol):
     ) -> dict[str, tuple[float, float]]: ...
 
 
+class Gauges(Protocol):
+    def judged(self, plan: RolloutPlan, weight: int, verdict: Verdict) -> None:
+        """Show what is thought of a rollout now; `weight` in basis points."""
+        ...
+
+
 class Watching:
     """The judge's eyes: every tick is on record before it counts."""
 
@@ -38,12 +44,14 @@ class Watching:
         metrics: Metrics,
         visitor: Visitor,
         now_ms: Callable[[], int],
+        gauges: Gauges | None = None,
     ) -> None:
         self._drivers = drivers
         self._rollouts = rollouts
         self._metrics = metrics
         self._visitor = visitor
         self._now_ms = now_ms
+        self._gauges = gauges
 
     @activity.defn
     async def judge_step(self, order: JudgeStep) -> StepJudged:
@@ -83,12 +91,15 @@ class _Watch:
         self._ticks: tuple[Tick, ...] = ()
 
     async def until_decided(self) -> StepJudged:
-        self._ticks = await self._hands._rollouts.ticks(self._plan.rollout)
+        hands = self._hands
+        self._ticks = await hands._rollouts.ticks(self._plan.rollout)
         if not self._mine():
             await self._store(await self._observe(), opening=True)
         while True:
             verdict = self._verdict()
             self._beat(verdict.reason)
+            if hands._gauges is not None:
+                hands._gauges.judged(self._plan, self._weight(), verdict)
             if verdict.verdict != "watching" and not self._may_wait(verdict):
                 return StepJudged(
                     verdict=verdict, since_ms=self._bad_since(), exposure=self._exposure()

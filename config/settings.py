@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     agent_slots: int = Field(default=4, ge=1)  # agents at once on this host
     check_slots: int = Field(default=2, ge=1)  # gate commands at once on this host
     minimum_tier: str = "limits"  # lowest sandbox tier in which a command may run
+    metrics_port: int = Field(default=0, ge=0, le=65_535)  # of Prometheus metrics; 0: none
     pulse: Path | None = None  # a file that a worker touches while it is alive
 
     @property

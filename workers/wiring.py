@@ -27,24 +27,26 @@ from config.recipes import RecipeBook
 from config.repo import read_repo_config
 from config.settings import Settings
 from domain.agent import Backend
-from domain.deployment import Observation
 from domain.errors import Misconfigured
 from domain.policy import Layer
-from domain.rollout import RolloutPlan
 from integrations.artifacts import ArtifactFiles
 from integrations.builtin_agent import BuiltinAgent
 from integrations.cel import Cel
 from integrations.command_agent import CommandAgent
+from integrations.command_driver import CommandDriver
 from integrations.database import Database
 from integrations.dry_run import DryRun
 from integrations.gates.rooms import Rooms
 from integrations.gates.runner import Gates
 from integrations.git import Git
+from integrations.haproxy import HaproxyDriver
 from integrations.hooks import Hooks
 from integrations.local_driver import LocalDriver
 from integrations.local_forge import LocalForge
 from integrations.local_history import LocalHistory
+from integrations.metric_sources.reader import MetricReader
 from integrations.process import Processes
+from integrations.rollout_metrics import RolloutMetrics
 from integrations.rules import PolicyRules
 from integrations.visitor import Visitor
 from integrations.workspaces import Workspaces
@@ -78,12 +80,14 @@ class Hands:
         return hands
 
     async def close(self) -> None:
+        if "rollout_metrics" in self.__dict__:
+            self.rollout_metrics.close()
         if "_database" in self.__dict__:
             await self._database.close()
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self._database)
+        return Ledger(self._database, self.rollout_metrics)
 
     @cached_property
     def source(self) -> Source:
@@ -141,7 +145,14 @@ class Hands:
 
     @cached_property
     def watching(self) -> Watching:
-        return Watching(self._driver, self._database.rollouts, NoMetrics(), self._visitor, _now_ms)
+        return Watching(
+            self._driver,
+            self._database.rollouts,
+            MetricReader(self._processes, self._local_driver.release_of),
+            self._visitor,
+            _now_ms,
+            self.rollout_metrics,
+        )
 
     @cached_property
     def undoing(self) -> Undoing:
@@ -149,16 +160,38 @@ class Hands:
 
     def _driver(self, name: str) -> Driver:
         """Return the driver of an environment; raises `Misconfigured` for one nobody has."""
-        if name == "local":
-            return self._local_driver
+        match name:
+            case "local":
+                return self._local_driver
+            case "haproxy":
+                return self._haproxy_driver
+            case "command":
+                return self._command_driver
         raise Misconfigured(
-            f"there is no driver {name!r}", code="no_driver", hint="known drivers: local"
+            f"there is no driver {name!r}",
+            code="no_driver",
+            hint="known drivers: local, haproxy, command",
         )
 
     @cached_property
     def _local_driver(self) -> LocalDriver:
         settings = self._settings
         return LocalDriver(settings.releases, settings.host, self._git, self._processes)
+
+    @cached_property
+    def _haproxy_driver(self) -> HaproxyDriver:
+        settings = self._settings
+        return HaproxyDriver(self._local_driver, settings.host, settings.home / "haproxy")
+
+    @cached_property
+    def _command_driver(self) -> CommandDriver:
+        return CommandDriver(self._settings.home / "command", self._git, os.environ)
+
+    @cached_property
+    def rollout_metrics(self) -> RolloutMetrics:
+        metrics = RolloutMetrics()
+        metrics.serve(self._settings.metrics_port)
+        return metrics
 
     @cached_property
     def _visitor(self) -> Visitor:
@@ -196,15 +229,6 @@ class Hands:
     @cached_property
     def _cel(self) -> Cel:
         return Cel()
-
-
-class NoMetrics:
-    """Reads nothing: the driver's own counts are all that is judged."""
-
-    async def read(
-        self, plan: RolloutPlan, observation: Observation
-    ) -> dict[str, tuple[float, float]]:
-        return {}
 
 
 def _adapter(backend: Backend) -> Adapter:
