@@ -93,6 +93,17 @@ async def test_answers_are_told_apart_by_version_and_kind(tmp_path):
     assert (v1.first_bad_ms, v1.last_bad_ms) == (0, 0)
 
 
+async def test_an_answer_that_names_no_version_is_not_taken_for_the_one_before(tmp_path):
+    async def named_once(number: int, writer: asyncio.StreamWriter) -> None:
+        named = answer(200)
+        writer.write(named if number == 1 else named.replace(b"X-Slipway-Version: v1\r\n", b""))
+
+    async with serving(named_once) as server:
+        account = await loaded(server.port, tmp_path)
+
+    assert {name: each.good for name, each in account.versions.items()} == {"v1": 1, "": 99}
+
+
 async def test_a_lost_answer_is_aborted_and_not_asked_for_again(tmp_path):
     async def broken(number: int, writer: asyncio.StreamWriter) -> None:
         if number % 5:
