@@ -6,6 +6,7 @@ most alpha (Ville 1939); see Lindon, Sanden and Shirikian 2022, arXiv 2205.14762
 
 import math
 from bisect import bisect_left, bisect_right
+from functools import lru_cache
 from itertools import accumulate
 
 from domain.statistics import log_add, log_sum_exp
@@ -21,6 +22,7 @@ _FIRST = 0.5  # weight of the start at the first tick; the minutes share the res
 Gains = tuple[float, ...]  # growth of the logarithm of evidence, by alternative
 
 
+@lru_cache(maxsize=64)
 def alternatives(tolerance: float) -> tuple[float, ...]:
     """Return the ratios that speak against a release that may be worse by `tolerance`."""
     return tuple(max(ratio, LEAST_GAIN * (1 + tolerance)) for ratio in RATIOS)
@@ -77,6 +79,7 @@ class Evidence:
         self._bad: list[int] = []  # rows with bad answers of the canary
         self._windows: list[tuple[int, int]] = []
         self._mixture = list(_NONE)
+        self._log_e: float | None = None  # as long as nothing has changed
         self._worst = (0, 0)  # the stretch without which there was too little evidence
         self._earlier: list[Gains] = []
         self._later: list[Gains] = []
@@ -89,7 +92,8 @@ class Evidence:
         if gains is NOTHING:
             return
         self._sums.append(tuple(map(float.__add__, self._sums[-1], gains)))
-        self._mixture = [old + gain for old, gain in zip(self._mixture, gains, strict=True)]
+        self._mixture = list(map(float.__add__, self._mixture, gains))
+        self._log_e = None
         self._begins_ms.append(begin)
         if bad:
             self._add_window()
@@ -97,7 +101,9 @@ class Evidence:
     @property
     def log_e(self) -> float:
         """The natural logarithm of the e-value."""
-        return log_sum_exp((*self._mixture, self._waiting()))
+        if self._log_e is None:
+            self._log_e = log_sum_exp((*self._mixture, self._waiting()))
+        return self._log_e
 
     def log_e_robust(self) -> float:
         """Return the same without the worst tick: a single burst must not decide."""
@@ -118,13 +124,15 @@ class Evidence:
         self._starts.append(len(self._sums) - 1)
         self._weights.append(share)
         self._mixture = [log_add(mixed, share) for mixed in self._mixture]
+        self._log_e = None
 
     def _start_minutes(self) -> None:
         """Start what is due: 1/(k(k+1)) summed over the minutes that have passed."""
         minute = int(self._elapsed_ms // _MINUTE_MS)
         if minute > self._minute:
-            self._start((1 - _FIRST) * (1 / (self._minute + 1) - 1 / (minute + 1)))
+            weight = (1 - _FIRST) * (1 / (self._minute + 1) - 1 / (minute + 1))
             self._minute = minute
+            self._start(weight)
 
     def _waiting(self) -> float:
         """Return the logarithm of the weight that has not started yet, which stays as it is."""
