@@ -25,6 +25,7 @@ from domain.undo import Check, Seen, completed, health, proofs, started
 
 MOST_TRIES = 20  # somebody else moves traffic at the same time
 _LOOK_SECONDS = 0.5
+_AT_ONCE = 20  # requests of our own between two looks
 
 
 class Undoing:
@@ -128,6 +129,7 @@ class _Proof:
         self._hands = hands
         self._order = order
         self._beat = beat
+        self._sent = 0  # requests of our own
 
     async def until_proven(self) -> Undo:
         hands, order = self._hands, self._order.order
@@ -196,14 +198,16 @@ class _Proof:
         if seen.anchor is None or completed(seen) >= self._order.least or self._is_busy(seen):
             return
         url = f"http://{order.environment.host}:{order.environment.port}{order.service.health.path}"
-        await self._hands._visitor.visit(url, 20, 0)
+        self._sent += _AT_ONCE
+        await self._hands._visitor.visit(url, _AT_ONCE, 0)
 
     def _is_busy(self, seen: Seen) -> bool:
         """Return whether users alone bring enough requests in time."""
         seconds = (seen.after.at_ms - seen.before.at_ms) / 1_000
         if seconds < _LOOK_SECONDS:
             return True
-        return completed(seen) / seconds * self._order.patience_s / 10 > self._order.least
+        users = completed(seen) - self._sent
+        return users / seconds * self._order.patience_s / 10 > self._order.least
 
 
 def _template(order: RestoreTraffic, anchor: Served) -> StartOrder:

@@ -67,7 +67,7 @@ def _over(line: RolloutLine) -> Rejected:
     state = line.state.value.replace("_", " ")
     return Rejected(
         f"No rollout of {line.target} is open: the last one, {line.tag or line.sha[:12]}, "
-        f"is {state}",
+        f"ended as {state}",
         code="not_open",
         path=line.target,
         hint=f"`slipway release show {line.rollout}` says why.",

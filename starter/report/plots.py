@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from statistics import median
 
 from markupsafe import Markup
 
@@ -258,7 +259,9 @@ def _highest(sides: list[tuple[str, list[Side]]]) -> float:
     did = [side for _, both in sides for side in both]
     most = max(share(side) or 0.0 for side in did)
     highs = [high for _, high in map(interval, did) if high is not None]
-    return min(1.0, max(0.001, most, *(min(high, 3 * most) for high in highs)))
+    if not most:
+        return median(highs) if highs else 1.0
+    return min(1.0, max(most, *(min(high, 3 * most) for high in highs)))
 
 
 def _part(each: Bin) -> float | None:

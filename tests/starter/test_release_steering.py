@@ -184,7 +184,7 @@ async def test_what_has_ended_can_not_be_promoted(
     code, _, err = await say("promote", "web")
 
     assert code == Exit.INVALID
-    assert "the last one, v1.1.0, is passed" in err
+    assert "the last one, v1.1.0, ended as passed" in err
 
 
 async def test_what_has_passed_is_undone_by_a_way_back_of_its_own(

@@ -107,3 +107,23 @@ async def test_what_a_rollout_undoes_itself_it_also_tells_itself(temporal, begin
 
     assert [fact.kind for fact in world.facts[before:]] == ["rollout_undone"]
     assert not town.memory.barred
+
+
+class Village(Town):
+    """Nobody comes by here but we ourselves."""
+
+    async def visit(self, url: str, count: int, rate: float) -> int:
+        for name, route in self.fleet.routes.items():
+            self.fleet._totals[name] = self.fleet._totals.get(name, 0) + count * route.weight / FULL
+        return count
+
+
+async def test_without_users_an_undo_is_proven_by_our_own_requests_in_seconds(temporal, begin):
+    town, world = Village(SERVICE), World()
+    async with serving(temporal, town, world):
+        plan = await passed_twice(town, world, begin, f"r-{uuid4().hex[:8]}")
+        town.fleet.rps = 0
+        undo = await undone(temporal, rollback(plan, by=BY).but(least=100))
+
+    assert undo.verified, undo.reason
+    assert undo.verified_ms - undo.restored_ms < 20_000

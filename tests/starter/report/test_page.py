@@ -146,6 +146,13 @@ def test_the_plots_of_a_rollout_say_what_they_show():
     ]
 
 
+def test_without_any_bad_answer_the_plot_is_as_high_as_one_cannot_exclude():
+    errors = re.findall(r"<svg.*?</svg>", render_report(passed()), re.DOTALL)[1]
+    ticks_ = re.findall(r'class="tick y">([^<]+)<', errors)
+
+    assert ticks_ == ["0 %", "2 %", "4 %", "6 %", "8 %"]
+
+
 def test_a_driver_without_latencies_is_told_instead_of_plotted():
     shown = view(record(S.PASSED), ticks(Traffic(histogram=False)))
 
