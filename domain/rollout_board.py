@@ -29,7 +29,7 @@ def markdown(board: RolloutBoard) -> str:
     if board.reason:
         parts.append(_plain(board.reason))
     if board.waits:
-        parts.append(f"- ⏳ waits for {_plain(board.waits)}")
+        parts.append(f"**Waits for** {_plain(board.waits)}")
     if board.steps:
         parts.append(_steps(board))
     parts += [f"- {_MARKS[verdict.verdict]} {_plain(verdict.reason)}" for verdict in board.verdicts]
@@ -38,12 +38,12 @@ def markdown(board: RolloutBoard) -> str:
     return "\n\n".join(parts)
 
 
-_MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "❔", "no_data": "∅", "watching": "👁"}
+_MARKS = {"pass": "✔", "fail": "✘", "inconclusive": "?", "no_data": "?", "watching": "…"}
 
 
 def _steps(board: RolloutBoard) -> str:
     rows = [
-        f"| {'▶' if step.index == board.step else '✓' if step.index < board.step else '·'} "
+        f"| {'→' if step.index == board.step else '✔' if step.index < board.step else '·'} "
         f"| {step.weight / 100:g} % | {step.hold_s:g} s |"
         for step in board.steps
     ]

@@ -85,7 +85,7 @@ class Approvals:
             await workflow.wait_condition(
                 lambda: self._state != "open",
                 timeout=patience,
-                timeout_summary=f"{question.approval} expires",
+                timeout_summary=f"the approval {question.approval} expires",
             )
         except asyncio.TimeoutError:  # noqa: UP041 (the name that the SDK raises)
             self._state = "expired"

@@ -353,9 +353,10 @@ class DeliverIdea(Releasing):
         """Wait until a person has retried or skipped one of the failed tasks."""
         before = dispatch.failed
         told = "; ".join(f"{task}: {self._desk.reason(task)}" for task in before[:5])
+        command = f"slipway idea retry {self._idea.key} {before[0]} (or skip, or cancel)"
         await self._until(
             lambda: dispatch.failed != before or self._draining,
-            self._wait("AwaitingInput", "a person", f"retry, skip or cancel: {told}", before[0]),
+            self._wait("AwaitingInput", "a person", f"{command}: {told}", before[0]),
         )
 
     async def _review_until_green(

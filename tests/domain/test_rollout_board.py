@@ -30,11 +30,11 @@ def test_shows_steps_verdicts_waits_and_who_comes_next():
 
     assert "**shifting**, 10.5 %" in text
     assert "a \\| b &lt;c>" in text
-    assert "- ⏳ waits for a person" in text
+    assert "**Waits for** a person" in text
     assert [line[:5] for line in text.splitlines() if line.endswith("6 s |")] == [
-        "| ✓ |",
-        "| ▶ |",
+        "| ✔ |",
+        "| → |",
         "| · |",
     ]
-    assert "✅ " + "x" * 299 + "…" in text
+    assert "✔ " + "x" * 299 + "…" in text
     assert text.endswith("After it: v2.0.1")
