@@ -19,8 +19,9 @@ from integrations.haproxy_admin import Admin
 from integrations.haproxy_folder import HaproxyFolder
 from integrations.haproxy_proxy import Proxy
 from tests.host.supervisor.house import until
+from tests.integrations import git_sandbox
 from tests.integrations.drivers.more_sites import HaproxySite, living_below
-from tests.integrations.drivers.site import Stage, free_port
+from tests.integrations.drivers.site import APPLICATION, Stage, free_port
 
 
 class Scene(Stage):
@@ -44,6 +45,13 @@ class Scene(Stage):
     @property
     def admin(self) -> Admin:
         return Admin(self.folder.path)
+
+    async def be_slow(self, seconds: float) -> None:
+        """Let `/slow` take longer, in every version that is built from now on."""
+        text = APPLICATION.replace("time.sleep(0.5)", f"time.sleep({seconds})")
+        await asyncio.to_thread(
+            git_sandbox.commit, self._folder, {"application.py": text}, "be slow"
+        )
 
     async def both(self) -> None:
         """Run two versions, and give the first one all traffic."""
@@ -187,6 +195,42 @@ async def _visit_until(enough: asyncio.Event, scene: Scene) -> set[int]:
     while not enough.is_set():
         found.add((await scene.get())[0])
     return found
+
+
+async def test_draining_waits_for_a_former_worker_too(scene: Scene):
+    await scene.be_slow(3)
+    await scene.both()
+    asked = asyncio.create_task(scene.get("/slow"))
+    await scene.settled("r1.0", {"started": 1})
+    scene.service = scene.service.but(timeout=20)  # a new worker takes over
+    await scene.give_all("r2.0")
+    new = await scene.counts("r1.0")
+    in_time = await scene.driver.drain(scene.place, scene.environment, "r1.0", 0.1)
+    drained = await scene.driver.drain(scene.place, scene.environment, "r1.0", 10)
+
+    assert new["started"] == 0
+    assert not in_time
+    assert drained
+    assert await asked == (200, "one blue")
+
+
+async def test_what_haproxy_does_not_serve_in_the_end_is_told(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+):
+    await scene.both()
+    order = scene.weights({"r2.0": FULL}, 1, "move")
+    with monkeypatch.context() as patched:
+        patched.setattr(Admin, "replace_map", _take_no_notice)
+        with pytest.raises(Unavailable) as caught:
+            await scene.driver.set_weights(order)
+
+    assert caught.value.problem.code == "not_applied"
+    assert await scene.driver.set_weights(order) == 2
+    assert await scene.share() == FULL
+
+
+async def _take_no_notice(*_: object) -> None:
+    return None
 
 
 async def test_an_answer_that_comes_too_late_counts_as_reset(scene: Scene):
