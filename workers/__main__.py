@@ -9,6 +9,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from temporalio.client import Client
@@ -18,10 +19,12 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 from config.settings import Settings
 from domain.errors import Misconfigured, Refused, Rejected, Unavailable
 from workers.pulse import beat
-from workers.queues import activities, load, workflows
-from workers.wiring import Hands
+from workers.queues import activities, load, needs_hands, workflows
 from workflows.names import QUEUES
 from workflows.plugin import slipway_plugin
+
+if TYPE_CHECKING:
+    from workers.wiring import Hands
 
 # Above the agents' own two seconds between TERM and KILL, so that none is left behind.
 GRACE = timedelta(seconds=30)
@@ -30,7 +33,7 @@ GRACE = timedelta(seconds=30)
 async def run(queues: Sequence[str]) -> None:
     """Serve the queues until a signal asks to stop; running activities get `GRACE` to end."""
     settings = Settings()
-    hands = await Hands.prepare(settings, queues)
+    hands = await _hands(settings, queues)
     client = await _connect()
     workers = [_worker(client, queue, hands, settings) for queue in queues]
     stop = asyncio.Event()
@@ -45,9 +48,23 @@ async def run(queues: Sequence[str]) -> None:
     await asyncio.gather(*(worker.shutdown() for worker in workers), return_exceptions=True)
     stopped.cancel()
     await asyncio.gather(*serving)
-    await hands.close()
+    if hands is not None:
+        await hands.close()
     if pulse:
         pulse.cancel()
+
+
+async def _hands(settings: Settings, queues: Sequence[str]) -> "Hands | None":
+    """Return what the activities of these queues need.
+
+    The worker of workflows needs nothing, and does without the vendors: it is there again in half
+    the time when it was killed.
+    """
+    if not needs_hands(queues):
+        return None
+    from workers.wiring import Hands
+
+    return await Hands.prepare(settings, queues)
 
 
 async def _connect() -> Client:
@@ -67,13 +84,13 @@ async def _connect() -> Client:
         ) from error
 
 
-def _worker(client: Client, queue: str, hands: Hands, settings: Settings) -> Worker:
+def _worker(client: Client, queue: str, hands: "Hands | None", settings: Settings) -> Worker:
     limits = load(queue, settings)
     return Worker(
         client,
         task_queue=queue,
         workflows=workflows(queue),
-        activities=activities(queue, hands),
+        activities=activities(queue, hands) if hands is not None else [],
         max_concurrent_activities=limits.activities,
         max_cached_workflows=limits.cached_workflows,
         # A killed worker costs up to this for each workflow it had in its cache.

@@ -1,11 +1,10 @@
 """What each queue runs, and how much of it at once."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from config.settings import Settings
 from domain.record import Record
-from workers.wiring import Hands
 from workflows.deliver import DeliverIdea
 from workflows.deploy import DeployRelease
 from workflows.implement import ImplementTask
@@ -14,6 +13,9 @@ from workflows.monitor import WatchRelease
 from workflows.names import AGENTS, CHECKS, DELIVERY, DEPLOYMENTS, INTEGRATIONS
 from workflows.retire import RetireRelease
 from workflows.undo import RollBackRelease
+
+if TYPE_CHECKING:
+    from workers.wiring import Hands
 
 WORKFLOWS: tuple[type, ...] = (
     DeliverIdea,
@@ -39,7 +41,7 @@ def load(queue: str, settings: Settings) -> Load:
     return Load(activities=slots.get(queue, 100))
 
 
-def activities(queue: str, hands: Hands) -> list[Callable[..., Any]]:
+def activities(queue: str, hands: "Hands") -> list[Callable[..., Any]]:
     """Return the activities of a queue; the workflows' queue has none, so it needs no credential.
 
     One queue is one credential boundary: only what it runs is built.
@@ -57,6 +59,11 @@ def activities(queue: str, hands: Hands) -> list[Callable[..., Any]]:
             *_methods(hands.undoing),
         ]
     return []
+
+
+def needs_hands(queues: Sequence[str]) -> bool:
+    """Return whether any of the queues has activities."""
+    return any(queue != DELIVERY for queue in queues)
 
 
 def workflows(queue: str) -> list[type]:
