@@ -26,7 +26,7 @@ from domain.record import Record
 from domain.service import Environment
 from integrations.command_program import Program
 from integrations.gates.workshop import locked, remove
-from integrations.local_driver import check_sum
+from integrations.local_driver import check_sum, secrets_of
 from integrations.local_releases import Objects, digest_of
 
 R = TypeVar("R", bound=Record)
@@ -51,10 +51,14 @@ class CommandDriver:
         env: Mapping[str, str],
         patience: Mapping[str, float] = _PATIENCE,
     ) -> None:
-        """`env` is the complete environment of programs, `patience` seconds by operation."""
+        """`env` is the worker's; what is slipway's own in it no program gets.
+
+        `patience` is in seconds by operation.
+        """
         self._folder = folder.absolute()
         self._git = git
-        self._env = env
+        self._worker = env
+        self._env = {name: env[name] for name in env if not name.startswith("SLIPWAY_")}
         self._patience = {**_PATIENCE, **patience}
 
     def capabilities(self) -> Capabilities:
@@ -77,7 +81,9 @@ class CommandDriver:
             return await self._ask(Artefact, "build", place, environment, order, more)
 
     async def start(self, order: StartOrder) -> Instance:
-        return await self._ask(Instance, "start", order.place, order.environment, order)
+        """Hand over the service's secrets too, as variables of the program."""
+        place, secrets = order.place, secrets_of(order, self._worker)
+        return await self._ask(Instance, "start", place, order.environment, order, env=secrets)
 
     async def probe(self, place: Place, environment: Environment, instance: str) -> Instance:
         order = _Named(place=place, environment=environment, instance=instance)
@@ -129,6 +135,7 @@ class CommandDriver:
         more: Mapping[str, str] = MappingProxyType({}),
         *,
         more_s: float = 0,
+        env: Mapping[str, str] = MappingProxyType({}),
     ) -> R:
         question: dict[str, Any] = {
             "protocol": PROTOCOL,
@@ -137,7 +144,7 @@ class CommandDriver:
             "order": order.model_dump(mode="json"),
             **more,
         }
-        program = Program(environment.command, self._of(place), self._env)
+        program = Program(environment.command, self._of(place), {**self._env, **env})
         answer = await program.ask(question, self._patience[op] + more_s)
         try:
             return kind.model_validate(answer)

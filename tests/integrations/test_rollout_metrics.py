@@ -28,7 +28,8 @@ class Scraped:
     """Metrics on a free port, and what a scrape of it finds."""
 
     def __init__(self) -> None:
-        self.metrics = RolloutMetrics(lambda: START + 90_000)
+        self.now_ms = START + 90_000
+        self.metrics = RolloutMetrics(lambda: self.now_ms)
         self.port = free_port()
         self.metrics.serve(self.port)
 
@@ -118,6 +119,25 @@ def test_an_end_is_counted_once_with_its_time_and_runs_no_more(scraped: Scraped)
     assert found["slipway_rollout_seconds_bucket", "passed", "120.0"] == 1
     assert not [key for key in found if key[0].startswith("slipway_rollout_log")]
     assert ("slipway_rollout_weight", TARGET) not in found
+
+
+def test_what_nobody_looks_at_is_hidden_where_ends_are_told_elsewhere(scraped: Scraped):
+    scraped.metrics.judged(PLAN, 500, verdict(error=1.5))
+    scraped.now_ms += 60_000
+    soon = scraped.scrape()
+    scraped.now_ms += 1
+    later = scraped.scrape()
+
+    assert soon["slipway_rollout_weight", TARGET] == 0.05
+    assert later == {}
+
+
+def test_a_rollout_that_stands_still_is_shown_where_ends_are_told_here(scraped: Scraped):
+    scraped.metrics.told((RolloutPlanned(plan=PLAN),))
+    scraped.metrics.judged(PLAN, 500, verdict(error=1.5))
+    scraped.now_ms += 3_600_000
+
+    assert scraped.scrape()["slipway_rollout_weight", TARGET] == 0.05
 
 
 def test_what_passed_and_is_undone_later_counts_as_both(scraped: Scraped):

@@ -1,6 +1,7 @@
 """A driver program for slipway: its host runs the processes, its edge moves the traffic."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -12,9 +13,8 @@ op, target, order = question["op"], question["target"], question["order"]
 service, env = order.get("service"), order.get("environment")
 
 
-def refuse(code, message, **more):
-    print(json.dumps({"error": {"kind": "rejected", **more, "code": code, "message": message}}))
-    sys.exit()
+def refuse(**error):
+    sys.exit(print(json.dumps({"error": {"kind": "rejected", **error}})))  # exit code 0
 
 
 def ask(door, op, **words):
@@ -35,25 +35,25 @@ if op == "build":  # the source folder is ours alone, and the same when it is as
 elif op == "start":
     folder = order["artefact"]["location"]
     if order["artefact"]["digest"][:16] not in folder or not Path(folder).exists():
-        refuse("wrong_digest", f"what lies at {folder} is another release")
+        refuse(code="wrong_digest", message=f"what lies at {folder} is another release")
     ask("host", "declare", host=env["host"], port=env["port"])
     words = service | order["artefact"] | {"cwd": folder, "version": order["version"]}
     words |= {"argv": [word.replace("{release}", folder) for word in service["run"]]}
-    words |= {"env": service["env"] | env["env"], "drain_s": service["drain"]}
+    secrets = {name: os.environ[name] for name in service["secrets"]}
+    words |= {"env": service["env"] | env["env"] | secrets, "drain_s": service["drain"]}
     answer = ask("host", "start", instance=f"{order['rollout']}.{order['replica']}", **words)
 elif op == "set_weights":
     shares = {name: share for name, share in order["weights"].items() if share}
     if lost := set(shares) - {each["instance"] for each in instances}:
-        refuse("unknown_instance", f"{', '.join(lost)} of {target} does not run")
+        refuse(code="unknown_instance", message=f"{', '.join(lost)} of {target} does not run")
     routes = [each | {"weight": shares.get(each["instance"], 0)} for each in instances]
     answer = ask("edge", "route", routes=routes, op_id=order.pop("op"), **order)
-elif op in ("inspect", "observe", "drain"):
+elif op in ("inspect", "observe", "drain", "stop"):
     answer = {"target": target, "instances": instances, "at_ms": time.time_ns() // 1_000_000}
-    answer |= ask("edge", op, **order)
-elif op in ("probe", "stop"):
-    gone = {"instance": order["instance"], "target": target, "digest": "", "state": "gone"}
-    found = next((each for each in instances if each["instance"] == order["instance"]), gone)
-    answer = found if op == "probe" else ask("host", "stop", instance=order["instance"])
+    answer |= ask("host" if op == "stop" else "edge", op, **order)
+elif op == "probe":
+    mine = (each for each in instances if each["instance"] == order["instance"])
+    answer = next(mine, {**order, "target": target, "digest": "", "state": "gone"})
 elif op == "prune":
     kept = {each["sha"] for each in instances} | set(order["keep"])
     answer = {"removed": sorted({each.name[:40] for each in Path("sources").glob("*.*")} - kept)}

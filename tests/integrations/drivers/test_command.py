@@ -11,7 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from domain.deployment import FULL, BuildOrder, Instance, ObserveOrder, StartOrder, WeightOrder
+from domain.deployment import (
+    FULL,
+    Artefact,
+    BuildOrder,
+    Instance,
+    ObserveOrder,
+    StartOrder,
+    WeightOrder,
+)
 from domain.errors import Misconfigured, Rejected, Unavailable
 from domain.service import Environment
 from integrations.command_driver import PROTOCOL, CommandDriver
@@ -44,7 +52,7 @@ def make(tmp_path: Path) -> Make:
     def made(code: str, **patience: float) -> tuple[CommandDriver, Environment]:
         program = tmp_path / "program.py"
         program.write_text(f"import json, os, subprocess, sys, time\n{code}\n")
-        env = {"PATH": "/usr/bin:/bin", "DEPLOY_TOKEN": "t0ken"}
+        env = {"PATH": "/usr/bin:/bin", "DEPLOY_TOKEN": "t0ken", "SLIPWAY_SECRET_KEY": "k3y"}
         driver = CommandDriver(tmp_path / "command", Tree(), env, patience)
         command = (sys.executable, "-S", str(program))
         return driver, Environment(driver="command", command=command)
@@ -102,6 +110,23 @@ async def test_every_call_reaches_the_program(make: Make):
     assert await driver.drain(at, environment, INSTANCE, 1) is True
     await driver.stop(at, environment, INSTANCE)
     assert await driver.prune(at, environment, ("x", "y")) == ("x", "y")
+
+
+async def test_a_start_alone_gets_the_secrets_of_its_service(make: Make):
+    driver, environment = make(
+        "key = str(os.environ.get('KEY'))\n"
+        "print(json.dumps({'target': 'x', 'digest': '', 'instance': key}))"
+    )
+    plain = service(secrets=("KEY",), environments={"production": environment})
+    order = StartOrder(
+        place=place(), rollout="r1", replica=0, service=plain, environment=environment,
+        artefact=Artefact(sha="5" * 40, digest="d", location="image:1"),
+    )  # fmt: skip
+
+    assert (await driver.start(order)).instance == "k3y"
+    assert (await driver.probe(place(), environment, "r1.0")).instance == "None"
+    with pytest.raises(Misconfigured, match="OTHER"):
+        await driver.start(order.but(service=plain.but(secrets=("OTHER",))))
 
 
 async def test_a_build_gets_the_files_of_its_commit_until_it_is_pruned(make: Make, tmp_path: Path):
