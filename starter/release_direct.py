@@ -39,6 +39,7 @@ class Direct(Record):
     generation: int
     weights: dict[str, int]  # basis points by instance
     started: tuple[str, ...] = ()  # instances that had to be started for it
+    stopped: tuple[str, ...] = ()  # of the release that is undone
     open: bool = False  # its rollout is under way, and has to be told
     unrecorded: str = ""  # why the database does not know of it; empty: it does
 
@@ -80,7 +81,8 @@ class DirectUndo:
                     raise
                 continue
             await self._noted(self._record(message, generation))
-            return self._told(generation, weights, started)
+            done = self._told(generation, weights, started)
+            return done if self._planned.open else done.but(stopped=await self._end(tell))
         raise Unavailable(
             f"The traffic of {self._planned.target} is moved by somebody else again and again",
             code="contended",
@@ -135,6 +137,17 @@ class DirectUndo:
         )
         await self._noted(rollouts.end_weights(op, raised, _now_ms()))
         return raised
+
+    async def _end(self, tell: Tell) -> tuple[str, ...]:
+        """Drain and stop what is undone; an open rollout does that itself."""
+        plan, seen = self._plan, await self.look()
+        names = ready(seen.instances, plan.rollout)
+        if names:
+            tell(f"stopping {self._planned.name}, when its last request is answered")
+        for name in names:
+            await self._driver.drain(plan.place, plan.environment, name, plan.service.drain)
+            await self._driver.stop(plan.place, plan.environment, name)
+        return names
 
     async def _record(self, message: Steer, generation: int) -> None:
         plan, rollouts = self._plan, self._database.rollouts

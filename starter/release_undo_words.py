@@ -45,6 +45,8 @@ def done_directly(done: Direct) -> tuple[str, ...]:
     ]
     if done.started:
         lines.append(f"  started for it: {', '.join(done.started)}")
+    if done.stopped:
+        lines.append(f"  stopped: {', '.join(done.stopped)}")
     lines.append("  nobody has looked whether all is well again: `slipway service status`")
     if done.unrecorded:
         lines.append(f"  NOT on record: {done.unrecorded}")

@@ -161,6 +161,7 @@ async def test_all_traffic_goes_back_and_the_open_rollout_is_told_later(shop: Sh
     assert await shop.shares() == {f"{FIRST}.0": FULL}
     assert f"{shop.target}: all traffic goes to v-one instead of v-two" in out
     assert "its rollout is still open" in out
+    assert len(await shop.house.sockets.instances()) == 2
     record = await shop.record()
     assert (record.state, record.ended_at_ms) == (S.UNDOING, None)
     assert [change.generation for change in record.weights] == [2]
@@ -179,6 +180,8 @@ async def test_what_has_passed_is_undone_and_its_merges_are_barred(shop: Shop, s
 
     told = json.loads(out)
     assert (code, told["weights"], told["unrecorded"]) == (Exit.DONE, {f"{FIRST}.0": FULL}, "")
+    assert told["stopped"] == [f"{SECOND}.0"]
+    assert [each.instance for each in await shop.house.sockets.instances()] == [f"{FIRST}.0"]
     record = await shop.record()
     assert record.state is S.RESTORED_UNVERIFIED
     assert record.undo is not None
@@ -186,6 +189,8 @@ async def test_what_has_passed_is_undone_and_its_merges_are_barred(shop: Shop, s
     assert [item.sha for item in record.barred] == [shop.plan.sha]
     async with open_reads(shop.chosen) as reads:
         events = await reads.events_after(shop.plan.key)
+        served = await reads.served(shop.target)
+    assert [each and each.rollout for each in served] == [FIRST, FIRST]
     assert [event.body.get("via") for event in events if event.kind == "steered"] == ["direct"]
 
 

@@ -21,6 +21,7 @@ from domain.verdict import ClassEvidence
 from starter import entry, following, release_live
 from starter.codes import Exit
 from starter.lookup import open_reads
+from starter.reads import Reads
 from starter.release_board import board, e_value
 from starter.release_live import Documents, Lines
 from starter.release_watch import Eyes, Look, Progress, exit_code, follow, progress, waits
@@ -57,9 +58,11 @@ class Recorder:
     def __init__(self) -> None:
         self.looks: list[Look] = []
         self.closed = False
+        self.seen = asyncio.Event()
 
     def update(self, look: Look) -> None:
         self.looks.append(look)
+        self.seen.set()
 
     def close(self) -> None:
         self.closed = True
@@ -81,6 +84,33 @@ async def test_each_event_and_tick_is_seen_once_until_the_end(chosen: Settings, 
     kinds = [event.kind for look in view.looks for event in look.events]
     assert kinds == ["rollout_planned", "rollout_moved", "verdict_given", "rollout_ended"]
     assert view.closed
+
+
+class Late(Reads):
+    """The end is told just after the events were read, and before the record is."""
+
+    teller: Teller | None = None
+
+    async def rollout(self, rollout: str) -> RolloutRecord:
+        teller, self.teller = self.teller, None
+        if teller:
+            await teller.tell(result(second(), S.UNDONE))
+        return await super().rollout(rollout)
+
+
+async def test_the_last_event_is_shown_also_where_the_record_was_faster(
+    chosen: Settings, teller: Teller
+):
+    view = Recorder()
+
+    async with Late(chosen.database) as reads:
+        eyes = asyncio.create_task(follow(chosen, reads, SECOND, view))
+        await view.seen.wait()
+        reads.teller = teller
+        await teller.see(seen(0))
+        await eyes
+
+    assert [event.kind for look in view.looks for event in look.events][-1] == "rollout_ended"
 
 
 async def test_what_is_told_of_other_rollouts_is_not_shown(chosen: Settings, teller: Teller):
