@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from domain.deployment import Artefact, BuildOrder, Place
 from domain.errors import Rejected, Unavailable
+from integrations.gates.environment import SYSTEM_PATH
 from integrations.gates.ports import Commands
 from integrations.gates.workshop import SetupFailed, Workshop, locked, remove
 
@@ -75,7 +76,7 @@ class Releases:
         await self._git.materialise(order.place.repository.id, order.sha, shop.tree)
         for line in order.service.build:
             try:
-                await shop.run(line, network=True, env={})
+                await shop.run(line, network=True, env={"PATH": SYSTEM_PATH})
             except SetupFailed as failure:
                 raise Rejected(
                     f"the build of {order.sha[:12]} for {order.place.target} failed at "

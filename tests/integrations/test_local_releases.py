@@ -14,6 +14,7 @@ from domain.deployment import BuildOrder, Place
 from domain.errors import Rejected, Unavailable
 from domain.repository import Repository
 from domain.service import Environment, Service
+from integrations.gates.environment import SYSTEM_PATH
 from integrations.git import Git
 from integrations.local_releases import Releases
 from integrations.process import Processes
@@ -111,6 +112,12 @@ async def test_a_build_sees_nothing_of_ours(yard: Yard, monkeypatch: pytest.Monk
     made = await yard.releases.build(yard.order("env > seen"))
 
     assert "secret" not in (Path(made.location) / "seen").read_text()
+
+
+async def test_a_build_finds_the_programs_that_gates_find(yard: Yard):
+    made = await yard.releases.build(yard.order('echo "$PATH" > seen'))
+
+    assert (Path(made.location) / "seen").read_text().strip() == SYSTEM_PATH
 
 
 async def test_another_commit_in_its_place_is_not_taken_for_it(yard: Yard):
