@@ -41,7 +41,7 @@ $(READY):
 server: $(READY)
 	@$(BIN)/python -P -m starter.server >/dev/null
 
-demo: server ## Deliver an idea on a sample service, and leave it to look at
+demo: server ## Bring three ideas to production on a sample service, under load
 	@$(BIN)/slipway demo
 
 test: server ## All tests, with a real Temporal server, and the branch coverage of domain

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
+from starter import release_quarantine_commands, release_steering_commands
 from starter.codes import Exit
 from starter.options import Json
 from starter.reading import read
-from starter.release_steering_commands import add_to
 from starter.telling import emit, show
 
 app = typer.Typer(no_args_is_help=True, help="See and steer releases that are under way.")
@@ -93,4 +93,5 @@ def plan(
     return Exit.DONE
 
 
-add_to(app)
+release_steering_commands.add_to(app)
+release_quarantine_commands.add_to(app)

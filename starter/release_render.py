@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from domain.release_plan import ForeseenRelease, Traffic
-from domain.rollout import PlannedStep, Undo
+from domain.rollout import PlannedStep, Quarantined, Undo
 from domain.rollout_view import RolloutLine, RolloutRecord
 from domain.timeline import percent
 from domain.verdict import Verdict
@@ -62,6 +62,15 @@ def rollouts_table(lines: Iterable[RolloutLine]) -> RenderableType:
             clock(line.created_at_ms), Text(line.reason, "dim"),
         )  # fmt: skip
     return table if table.row_count else Text("No rollouts.", style="dim")
+
+
+def barred_table(items: Iterable[Quarantined]) -> RenderableType:
+    """List merges that were undone, and what mends them."""
+    table = _table("Merge", "Idea", "Mended by", "Since", "Why")
+    for item in items:
+        cure = f"{item.cure_kind} {item.cure[:12]}" if item.cure else "nothing yet"
+        table.add_row(item.sha[:12], item.key, cure, clock(item.at_ms), Text(item.reason, "dim"))
+    return table if table.row_count else Text("No merge was ever undone here.", style="dim")
 
 
 def rollout_board(record: RolloutRecord) -> RenderableType:

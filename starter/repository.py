@@ -154,6 +154,12 @@ def _is_url(location: str) -> bool:
     )
 
 
+def contains(location: str, sha: str, ancestor: str) -> bool:
+    """Return whether a commit is another one, or has it in its history."""
+    words = ("merge-base", "--is-ancestor", ancestor, sha)
+    return _run(Path(location), words).returncode == 0
+
+
 def commit_of(location: str, ref: str) -> str:
     """Return the commit that a branch, tag or abbreviation names; raises `Rejected`."""
     folder = Path(location)
