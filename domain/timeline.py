@@ -90,10 +90,10 @@ def _moved(body: Body, texts: Texts) -> str:
 
 
 def _verdict(body: Body, texts: Texts) -> str:
+    # Only a release with all the traffic is judged without a control of the same time.
+    where = "at all traffic" if body["label"] else f"on step {body['step'] + 1}"
     label = f" ({body['label'].replace('_', ' ')})" if body["label"] else ""
-    return _because(
-        f"verdict on step {body['step'] + 1}: {body['verdict'].replace('_', ' ')}{label}", texts
-    )
+    return _because(f"verdict {where}: {body['verdict'].replace('_', ' ')}{label}", texts)
 
 
 def _undone(body: Body, texts: Texts) -> str:

@@ -174,7 +174,7 @@ FACTS: list[tuple[Fact, str]] = [
         VerdictGiven(
             rollout=FIRST, step=0, verdict=verdict(verdict="no_data", label="no_control", reason="")
         ),
-        "verdict on step 1: no data (no control)",
+        "verdict at all traffic: no data (no control)",
     ),
     (
         RolloutUndone(
