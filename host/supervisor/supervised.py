@@ -25,11 +25,15 @@ Tell = Callable[[str], None]
 
 
 class Failure(NamedTuple):
-    """Why a process is not, or must not be, any more; `final`: another try will not help."""
+    """Why a process is not, or must not be, any more.
+
+    `died`: by itself, or by another hand; `final`: another try will not help.
+    """
 
     reason: str
     final: bool = False
     patience: float = _BRIEF
+    died: bool = False
 
 
 class Supervised:
@@ -146,12 +150,12 @@ class Supervised:
         words = logs.last_words(self.log, self._words_from)
         said = f"; its last words: {words}" if words else ""
         if code is None:
-            return Failure(f"ended, with an exit code that nobody could read{said}")
+            return Failure(f"ended, with an exit code that nobody could read{said}", died=True)
         if code < 0:
-            return Failure(f"was ended by signal {-code}{said}")
+            return Failure(f"was ended by signal {-code}{said}", died=True)
         if code == restarts.CONFIG_ERROR:
             return Failure(f"exit code {code}, a configuration error{said}", final=True)
-        return Failure(f"ended with exit code {code}{said}")
+        return Failure(f"ended with exit code {code}{said}", died=True)
 
     # Starting and starting again.
 
@@ -191,7 +195,9 @@ class Supervised:
         if hopeless and not failure.final:
             reason += f"; {len(before)} restarts within ten minutes are enough"
         if not self.kept.ended:
-            self._turn("down", reason)
+            # One death may be chance, and is mended at once: only what goes on is called down.
+            once = failure.died and not before and not hopeless
+            self._turn("starting" if once else "down", reason)
         await self._end(failure.patience)
         if self.kept.ended or self._wish.is_set():
             return
@@ -230,7 +236,7 @@ class Supervised:
         try:
             self._process = Running(who)
         except ProcessLookupError:
-            return Failure("ended while no supervisor ran")
+            return Failure("ended while no supervisor ran", died=True)
         self._point_at(who)
         self._note(f"a new supervisor looks after process {who.pid}")
         return None

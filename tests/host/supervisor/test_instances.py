@@ -149,6 +149,20 @@ async def test_a_killed_service_is_there_again_within_a_second_at_the_same_port(
     assert (after.address, after.restarts) == (before.address, 1)
 
 
+async def test_only_one_that_dies_again_is_called_down(house: House):
+    # A judge takes a release back whose instance is down; a single kill is no evidence.
+    await house.start()
+    before = await house.ready()
+    os.kill(before.pid, signal.SIGKILL)
+    once = await house.becomes(lambda each: each.state != "ready")
+    again = await house.ready()
+    os.kill(again.pid, signal.SIGKILL)
+    twice = await house.becomes(lambda each: each.state != "ready")
+
+    assert (once.state, twice.state) == ("starting", "down")
+    assert twice.reason == "was ended by signal 9"
+
+
 async def test_one_that_answers_badly_is_restarted(house: House, tmp_path: Path):
     sick = tmp_path / "sick"
     await house.start(f"sick={sick}")
