@@ -3,22 +3,24 @@
 import os
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 FOLDER = Path(__file__).parent
 VERSION = (FOLDER / "VERSION").read_text().strip()
+GO = threading.Event()
 
 
 class Answer(BaseHTTPRequestHandler):
-    """`/` says version and digest of the build, `/bad` is a 500, `/slow` takes a moment."""
+    """`/` says version and digest of the build, `/bad` is a 500, `/slow` waits for `/go`."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
+        if self.path == "/go":
+            GO.set()
         if self.path == "/slow":
-            time.sleep(0.5)
+            GO.wait(30)
         body = f"{VERSION} {os.environ.get('COLOUR', '')}".encode()
         self.send_response(500 if self.path == "/bad" else 200)
         self.send_header("Content-Length", str(len(body)))

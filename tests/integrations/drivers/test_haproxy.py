@@ -19,9 +19,8 @@ from integrations.haproxy_admin import Admin
 from integrations.haproxy_folder import HaproxyFolder
 from integrations.haproxy_proxy import Proxy
 from tests.host.supervisor.house import until
-from tests.integrations import git_sandbox
 from tests.integrations.drivers.more_sites import HaproxySite, living_below
-from tests.integrations.drivers.site import APPLICATION, Stage, free_port
+from tests.integrations.drivers.site import Stage, free_port
 
 
 class Scene(Stage):
@@ -45,13 +44,6 @@ class Scene(Stage):
     @property
     def admin(self) -> Admin:
         return Admin(self.folder.path)
-
-    async def be_slow(self, seconds: float) -> None:
-        """Let `/slow` take longer, in every version that is built from now on."""
-        text = APPLICATION.replace("time.sleep(0.5)", f"time.sleep({seconds})")
-        await asyncio.to_thread(
-            git_sandbox.commit, self._folder, {"application.py": text}, "be slow"
-        )
 
     async def both(self) -> None:
         """Run two versions, and give the first one all traffic."""
@@ -198,14 +190,15 @@ async def _visit_until(enough: asyncio.Event, scene: Scene) -> set[int]:
 
 
 async def test_draining_waits_for_a_former_worker_too(scene: Scene):
-    await scene.be_slow(3)
     await scene.both()
+    one = await scene.probe("r1.0")
     asked = asyncio.create_task(scene.get("/slow"))
     await scene.settled("r1.0", {"started": 1})
     scene.service = scene.service.but(timeout=20)  # a new worker takes over
     await scene.give_all("r2.0")
     new = await scene.counts("r1.0")
     in_time = await scene.driver.drain(scene.place, scene.environment, "r1.0", 0.1)
+    await scene.get("/go", address=one.address)
     drained = await scene.driver.drain(scene.place, scene.environment, "r1.0", 10)
 
     assert new["started"] == 0
