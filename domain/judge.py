@@ -205,6 +205,9 @@ def _unproven(hearing: Hearing, step: int, label: Label) -> Outcome | None:
         return "inconclusive", "the stable release answered nothing while the new one did"
     if compared < needed:
         return "inconclusive", words.too_few(compared, needed)
+    suspected = next((case for case in hearing.cases if case.suspected), None)
+    if suspected:  # one bad stretch does not fail a release, but it does not pass either
+        return "inconclusive", words.suspected(suspected.told(), past=label == "non_concurrent")
     return None
 
 

@@ -74,11 +74,13 @@ class Case:
     @property
     def failed(self) -> bool:
         """Whether there is evidence enough, also without the worst tick."""
-        if self.canary[0] < self._setup.analysis.min_bad:
-            return False
-        if not self._robust:
-            return self.evidence.log_e >= self.threshold
-        return self.evidence.exceeds(self.threshold)
+        return self.suspected and (not self._robust or self.evidence.exceeds(self.threshold))
+
+    @property
+    def suspected(self) -> bool:
+        """Whether there is evidence enough, be it all from one stretch of time."""
+        enough = self.canary[0] >= self._setup.analysis.min_bad
+        return enough and self.evidence.log_e >= self.threshold
 
     @property
     def base_rate(self) -> float:

@@ -16,6 +16,15 @@ def failed(found: ClassEvidence, *, past: bool) -> str:
     return f"{_canary(found)}, against {_control(found)} {stable}: {times}"
 
 
+def suspected(found: ClassEvidence, *, past: bool) -> str:
+    """Say that a release would fail, were it not for one stretch of time."""
+    stable = "by the release before" if past else "by the stable release"
+    return (
+        f"{_canary(found)}, against {_control(found)} {stable}; too much of that is of one stretch "
+        "of time to be sure"
+    )
+
+
 def passed(classes: tuple[ClassEvidence, ...], *, past: bool) -> str:
     """Say how good a release looks, and what would have been seen."""
     stable = "before" if past else "by the stable release"

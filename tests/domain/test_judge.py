@@ -323,6 +323,28 @@ def test_a_bake_that_is_worse_fails() -> None:
     assert "by the release before: 9.0 times the share" in verdict.reason
 
 
+def test_evidence_from_one_stretch_of_time_neither_fails_nor_passes_a_release() -> None:
+    burst = (*ticks(side(450), side(50), 9), tick(side(450), side(50, 15), at=9))
+    unwatched = (tick(weight=10_000, step=1), tick(canary=side(1_500, 270), at=1, **FULL))
+
+    step = judge(setup(), burst, step=0, hold_over=True)
+    bake = judge_bake(setup(), STABLE, unwatched, hold_over=True)
+
+    assert (step.verdict, bake.verdict) == ("inconclusive", "inconclusive")
+    assert step.classes[0].log_e >= step.classes[0].threshold > step.classes[0].log_e_robust
+    assert step.reason == (
+        "3 % of 500 answers of the new release were bad, against 0 % of 4,500 by the stable "
+        "release; too much of that is of one stretch of time to be sure"
+    )
+    assert "by the release before; too much" in bake.reason
+
+
+def test_a_burst_that_is_outweighed_lets_a_release_pass() -> None:
+    burst = (tick(side(450, 1), side(50, 4)), *ticks(side(450, 1), side(50), 60))
+
+    assert judge(setup(), burst, step=0, hold_over=True).verdict == "pass"
+
+
 def test_a_bake_within_what_the_past_allows_does_not() -> None:
     bake = ticks(side(0), side(500, 2), 100, **FULL)
 
