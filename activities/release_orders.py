@@ -102,11 +102,13 @@ class JudgeStep(Record):
     hold_s: float
     cap_s: float
     bake: bool = False
+    generation: int = 0  # of the traffic that is watched; 0: whatever it is
 
 
 class StepJudged(Record):
     verdict: Verdict
     since_ms: int = 0  # end of the first tick with bad answers of the new release
+    moved: bool = False  # somebody else has moved the traffic: there is nothing to watch any more
     exposure: float = 0
 
 

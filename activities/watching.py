@@ -100,9 +100,13 @@ class _Watch:
             self._beat(verdict.reason)
             if hands._gauges is not None:
                 hands._gauges.judged(self._plan, self._weight(), verdict)
-            if verdict.verdict != "watching" and not self._may_wait(verdict):
+            decided = verdict.verdict != "watching" and not self._may_wait(verdict)
+            if decided or self._moved():
                 return StepJudged(
-                    verdict=verdict, since_ms=self._bad_since(), exposure=self._exposure()
+                    verdict=verdict,
+                    since_ms=self._bad_since(),
+                    exposure=self._exposure(),
+                    moved=self._moved(),
                 )
             await self._next_tick()
 
@@ -165,6 +169,11 @@ class _Watch:
         """Return whether more time may still bring what is missing."""
         open_ = verdict.verdict in ("inconclusive", "no_data") and not verdict.guard
         return open_ and self._elapsed_s() < self._order.cap_s
+
+    def _moved(self) -> bool:
+        """Return whether the traffic is not any more as this rollout has left it."""
+        expected = self._order.generation
+        return bool(expected) and self._mine()[-1].generation != expected
 
     def _bad_since(self) -> int:
         return next((tick.at_ms for tick in self._ticks if tick.canary.errors), 0)

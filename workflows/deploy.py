@@ -288,7 +288,13 @@ class DeployRelease(RolloutSteering):
         self._nudged = False
         handle = workflow.start_activity_method(
             Watching.judge_step,
-            JudgeStep(plan=plan, step=step.index, hold_s=hold_s, cap_s=cap_s),
+            JudgeStep(
+                plan=plan,
+                step=step.index,
+                hold_s=hold_s,
+                cap_s=cap_s,
+                generation=self._generation,
+            ),
             **watching(self._patience, cap_s, f"watch {step.weight / 100:g} %"),
         )
         await workflow.wait_condition(lambda: handle.done() or self._nudged)
@@ -299,6 +305,8 @@ class DeployRelease(RolloutSteering):
         return None
 
     async def _told(self, plan: RolloutPlan, step: int, judged: StepJudged) -> None:
+        if judged.moved and judged.verdict.verdict != "fail":
+            raise Regression("somebody else has moved the traffic")
         self._verdict = judged.verdict
         self._bad_since_ms = self._bad_since_ms or judged.since_ms
         self._show(verdicts=(*self._board.verdicts, judged.verdict)[-12:])
@@ -372,7 +380,7 @@ class DeployRelease(RolloutSteering):
         self._show(waits=f"{whom}: slipway release promote {plan.place.target}, or rollback")
         if before is not None and before.hold_s:
             judged = await self._look(plan, before, seconds, seconds)
-            if judged is not None and judged.verdict.verdict == "fail":
+            if judged is not None and (judged.moved or judged.verdict.verdict == "fail"):
                 await self._told(plan, before.index, judged)
                 raise Regression(judged.verdict.reason, judged.verdict)
             return

@@ -239,6 +239,25 @@ async def test_a_rollout_whose_traffic_somebody_else_moves_goes_back(temporal, b
     assert "somebody else" in result.reason
 
 
+async def test_the_bake_ends_when_somebody_else_moves_the_traffic(temporal, begin, name):
+    baked_long = SERVICE.but(strategy=SERVICE.strategy.but(bake=60))
+    town, world = Town(SERVICE), World()
+    async with serving(temporal, town, world):
+        await installed(town, begin, name)
+        town.memory.passed = {
+            target: served.but(service=baked_long) for target, served in town.memory.passed.items()
+        }
+        town.line.commits.append(NEW)
+        handle = await begin(start_of(NEW, name))
+        await until(handle, lambda board: board.state is RolloutState.BAKING)
+        town.fleet.generation += 1
+        async with asyncio.timeout(20):
+            result = await handle.result()
+
+    assert result.status is RolloutState.UNDONE
+    assert "somebody else" in result.reason
+
+
 async def test_waits_for_the_end_of_a_freeze_window_before_the_first_step(temporal, begin, name):
     town, world = Town(SERVICE), World()
     async with serving(temporal, town, world):
