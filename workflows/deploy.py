@@ -336,7 +336,14 @@ class DeployRelease(RolloutSteering):
 
     async def _watch_release(self, plan: RolloutPlan, cap: float, tries: int) -> StepJudged | None:
         self._nudged = False
-        order = JudgeStep(plan=plan, step=len(plan.steps), hold_s=plan.bake_s, cap_s=cap, bake=True)
+        order = JudgeStep(
+            plan=plan,
+            step=len(plan.steps),
+            hold_s=plan.bake_s,
+            cap_s=cap,
+            bake=True,
+            generation=self._generation,
+        )
         suffix = f"/{tries}" if tries else ""
         handle = await workflow.start_child_workflow(
             WatchRelease.run,
