@@ -42,7 +42,7 @@ from domain.repo_config import RepoConfig
 from domain.repository import Repository
 from domain.rollout import Quarantined, Refusal, RolloutPlan, Served, StartRollout
 from domain.rollout_plan import WEEK_MS, Known, deployed_at, planned
-from domain.service import Service
+from domain.service import Environment, Service
 from domain.service_check import touched_services
 from domain.shifting import of_rollout, ready, split, weight_of
 
@@ -162,6 +162,7 @@ class Deployments:
             service=service,
             current=current,
             anchor=anchor,
+            anchor_ready=await self._is_ready(place, anchor),
             descends=descends,
             merges=await self._history.merges(place.repository, after, start.sha)
             if descends and after
@@ -173,6 +174,13 @@ class Deployments:
             base_rate=base_rate,
             now_ms=self._now_ms(),
         )
+
+    async def _is_ready(self, place: Place, anchor: Served | None) -> bool:
+        environment = anchor.service.environments.get(place.environment) if anchor else None
+        if anchor is None or environment is None:
+            return False
+        seen = await self._drivers(environment.driver).inspect(place, environment)
+        return bool(ready(seen.instances, anchor.rollout))
 
     def _capabilities(self, place: Place, service: Service | None) -> Capabilities | None:
         environment = service.environments.get(place.environment) if service else None
@@ -203,6 +211,7 @@ class Deployments:
         """Start all replicas and wait until each is ready; raises `Rejected` when one will not."""
         async with beating() as beat:
             plan, driver = order.plan, self._driver(order.plan)
+            await ensure_anchor(driver, plan, beat)
             instances = await start_all(driver, _template(plan, order.artefact), beat)
             seen = await driver.inspect(plan.place, plan.environment)
             return Replicas(instances=instances, generation=seen.generation)
@@ -339,6 +348,40 @@ class Deployments:
 
     def _driver(self, plan: RolloutPlan) -> Driver:
         return self._drivers(plan.environment.driver)
+
+
+async def ensure_anchor(driver: Driver, plan: RolloutPlan, beat: Callable[[str], None]) -> None:
+    """Start the release to come back to, where it does not run any more.
+
+    Raises `Rejected` when it does not become ready: the new one could not be compared, nor undone.
+    """
+    if plan.anchor is None:
+        return
+    seen = await driver.inspect(plan.place, plan.environment)
+    if ready(seen.instances, plan.anchor.rollout):
+        return
+    try:
+        await start_all(driver, template_of(plan.anchor, plan.place, plan.environment), beat)
+    except Rejected as error:
+        raise Rejected(
+            f"the release before, {plan.anchor.tag or plan.anchor.sha[:12]}, does not run any more "
+            f"and does not start: {error}",
+            code="no_anchor",
+            hint=f"slipway release retry {plan.key} releases without anything to compare with.",
+        ) from error
+
+
+def template_of(served: Served, place: Place, environment: Environment) -> StartOrder:
+    """Return the order that starts the first replica of a release that was served before."""
+    return StartOrder(
+        place=place,
+        rollout=served.rollout,
+        replica=0,
+        artefact=served.artefact,
+        service=served.service,
+        environment=environment,
+        version=served.tag or served.sha[:12],
+    )
 
 
 async def start_all(

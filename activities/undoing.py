@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from temporalio import activity
 
-from activities.deployments import Drivers, Visitor, start_all
+from activities.deployments import Drivers, Visitor, start_all, template_of
 from activities.heartbeat import Beat, beating
 from activities.release_orders import PlanUndo as PlanUndo
 from activities.release_orders import Restored as Restored
@@ -14,11 +14,11 @@ from activities.release_orders import RestoreTraffic as RestoreTraffic
 from activities.release_orders import UndoPlanned as UndoPlanned
 from activities.release_orders import VerifyUndo as VerifyUndo
 from activities.rollout_ports import Rollouts
-from domain.deployment import Inspection, Observation, ObserveOrder, StartOrder, WeightOrder
+from domain.deployment import Inspection, Observation, ObserveOrder, WeightOrder
 from domain.errors import Rejected, Unavailable
 from domain.judge import judge_restored, regression_of
 from domain.observing import tick_between
-from domain.rollout import Served, Undo
+from domain.rollout import Undo
 from domain.shifting import ready, split
 from domain.tick import Tick
 from domain.undo import Check, Seen, completed, health, proofs, started
@@ -94,7 +94,9 @@ class Undoing:
         there = ready(seen.instances, order.anchor.rollout)
         if not there:
             driver = self._drivers(order.environment.driver)
-            instances = await start_all(driver, _template(order, order.anchor), beat)
+            instances = await start_all(
+                driver, template_of(order.anchor, order.place, order.environment), beat
+            )
             there = ready(instances, order.anchor.rollout)
         return split((), there, 0)
 
@@ -208,15 +210,3 @@ class _Proof:
             return True
         users = completed(seen) - self._sent
         return users / seconds * self._order.patience_s / 10 > self._order.least
-
-
-def _template(order: RestoreTraffic, anchor: Served) -> StartOrder:
-    return StartOrder(
-        place=order.place,
-        rollout=anchor.rollout,
-        replica=0,
-        artefact=anchor.artefact,
-        service=anchor.service,
-        environment=order.environment,
-        version=anchor.tag or anchor.sha[:12],
-    )

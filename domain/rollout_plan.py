@@ -26,6 +26,7 @@ class Known(Record):
     service: Service | None
     current: Served | None = None
     anchor: Served | None = None
+    anchor_ready: bool = True  # whether it runs, so that one can be compared with it
     descends: bool = True
     merges: tuple[str, ...] = ()
     poisoned: tuple[Quarantined, ...] = ()
@@ -63,7 +64,9 @@ def _plan(
     strategy = chosen_strategy(service, environment)
     service = service.but(strategy=strategy)
     capabilities = known.capabilities or Capabilities(name=environment.driver)
-    first = known.anchor is None
+    # A person may release although nothing runs that one could compare with, or go back to.
+    anchor = known.anchor if known.anchor_ready or not start.confirmed else None
+    first = anchor is None
     setup = setup_for(service, capabilities, service.slow.objective_ms, first=first)
     steps = plan_steps(service, environment, setup, known.rps, known.base_rate, mde)
     if first:
@@ -80,7 +83,7 @@ def _plan(
         setup=setup,
         steps=steps,
         bake_s=strategy.bake,
-        anchor=known.anchor,
+        anchor=anchor,
         merges=known.merges,
         first=first,
     )

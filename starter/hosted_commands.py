@@ -77,3 +77,23 @@ def restart(
         for each in ended:
             show(f"{each.instance} is {each.state}{f': {each.reason}' if each.reason else ''}")
     return Exit.DONE if well else Exit.OTHER
+
+
+@app.command()
+def forget(
+    which: Which,
+    json: Json = False,
+) -> int:
+    """End a service for good: instances stop, its port is free, and `up` starts it no more.
+
+    What is on record stays; the next release of it starts it again.
+    """
+    from starter.place import settings
+    from starter.running_services import forget_all
+
+    target = forget_all(settings().home, which, note)
+    if json:
+        emit({"forgotten": target})
+    else:
+        show(f"{target} is stopped and forgotten")
+    return Exit.DONE

@@ -89,13 +89,7 @@ def restart_all(home: Path, which: str, tell: Callable[[str], None]) -> tuple[In
 async def _restart_all(
     sockets: Sockets, which: str, tell: Callable[[str], None]
 ) -> tuple[Instance, ...]:
-    found = chosen(await sockets.instances(), which)
-    if len(targets := sorted({each.target for each in found})) > 1:
-        raise Rejected(
-            f"{which!r} names several services: {', '.join(targets)}",
-            code="ambiguous",
-            hint="Say one of them.",
-        )
+    found = _of_one(chosen(await sockets.instances(), which), which)
     ended: list[Instance] = []
     for each in found:
         tell(f"restarting {each.instance}")
@@ -103,6 +97,35 @@ async def _restart_all(
         if ended[-1].state != "ready":
             break
     return tuple(ended)
+
+
+def _of_one(found: tuple[Instance, ...], which: str) -> tuple[Instance, ...]:
+    """Return the instances, which must be of one target."""
+    if len(targets := sorted({each.target for each in found})) > 1:
+        raise Rejected(
+            f"{which!r} names several services: {', '.join(targets)}",
+            code="ambiguous",
+            hint="Say one of them.",
+        )
+    return found
+
+
+def forget_all(home: Path, which: str, tell: Callable[[str], None]) -> str:
+    """End a service for good: its instances stop, its port is free, no `up` starts it again.
+
+    Return its target. Raises what `restart_all` raises.
+    """
+    return asyncio.run(_forget_all(Sockets(home / "host"), which, tell))
+
+
+async def _forget_all(sockets: Sockets, which: str, tell: Callable[[str], None]) -> str:
+    found = _of_one(chosen(await sockets.instances(), which), which)
+    target = found[0].target
+    for each in await sockets.instances(target):
+        tell(f"stopping {each.instance}")
+        await sockets.stop(each.instance)
+    await sockets.forget(target)
+    return target
 
 
 async def _restart(sockets: Sockets, before: Instance) -> Instance:

@@ -101,6 +101,17 @@ def test_the_first_install_takes_all_traffic_at_once():
     assert not plan.setup.control
 
 
+def test_without_a_running_release_before_only_a_person_can_release():
+    gone = known(anchor_ready=False)
+    confirmed = planned(START.but(confirmed=True), gone)
+    plain = planned(START, gone)
+
+    assert isinstance(confirmed, RolloutPlan)
+    assert isinstance(plain, RolloutPlan)
+    assert (confirmed.first, confirmed.anchor) == (True, None)
+    assert (plain.first, plain.anchor) == (False, anchor())
+
+
 def test_a_change_can_not_soften_its_own_judgement():
     soft = SERVICE.but(analysis=Analysis(alpha=0.4), run=("serve", "--new", "{port}"))
     plan = plan_of(service=soft)

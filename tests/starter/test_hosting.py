@@ -22,7 +22,7 @@ from starter.entry import run
 from starter.hosted import leave_or_end
 from starter.hosting import Host, HostKeeper, gone
 from starter.processes import adopt_orphans, birth
-from starter.running_services import look, restart_all
+from starter.running_services import forget_all, look, restart_all
 from starter.service_logs import read_logs
 from tests.host.supervisor.house import TARGET, House, holding, until
 from tests.host.supervisor.load import Load
@@ -271,6 +271,20 @@ async def test_restart_brings_one_after_the_other_back(house: House):
     assert [each.state for each in after] == ["ready", "ready"]
     assert told == ["restarting r1.0", "restarting r1.1"]
     assert not {each.pid for each in after} & {each.pid for each in before}
+
+
+async def test_a_forgotten_service_is_gone_and_its_port_is_free(house: House):
+    await Host(house.home).ensure()
+    await house.start(name="r1.0")
+    before = await house.ready("r1.0")
+    told: list[str] = []
+    target = await asyncio.to_thread(forget_all, house.home, "shop", told.append)
+    seen = await asyncio.to_thread(look, house.home)
+
+    assert target == before.target
+    assert told == ["stopping r1.0"]
+    assert seen.services == ()
+    assert seen.host.targets == {}
 
 
 async def test_restart_stops_at_the_first_that_does_not_come_back(house: House, tmp_path: Path):

@@ -158,6 +158,42 @@ async def test_a_release_that_never_becomes_ready_gets_no_traffic(temporal, begi
     assert not town.memory.barred
 
 
+async def test_the_release_before_is_started_again_where_it_does_not_run(temporal, begin, name):
+    town, world = Town(SERVICE), World()
+    async with serving(temporal, town, world):
+        first = await installed(town, begin, name)
+        town.fleet.instances.clear()
+        town.fleet.routes.clear()
+        town.line.commits.append(NEW)
+        result = await (await begin(start_of(NEW, name))).result()
+
+    assert result.status is RolloutState.PASSED, result.reason
+    assert town.fleet.orders[1].weights == {
+        f"{result.rollout}.0": 2_000,
+        f"{first.rollout}.0": 8_000,
+    }
+
+
+async def test_a_release_without_a_way_back_needs_a_person(temporal, begin, name):
+    town, world = Town(SERVICE), World()
+    async with serving(temporal, town, world):
+        await installed(town, begin, name)
+        town.fleet.instances.clear()
+        town.fleet.routes.clear()
+        town.fleet.never_ready.add(OLD)
+        town.line.commits.append(NEW)
+        alone = await (await begin(start_of(NEW, name))).result()
+        confirmed = start_of(NEW, name).but(confirmed=True, rollout="01CONFIRMED")
+        town.fleet.instances.clear()
+        result = await (await begin(confirmed)).result()
+
+    assert alone.status is RolloutState.FAILED
+    assert "does not start" in alone.reason
+    assert result.status is RolloutState.PASSED
+    assert result.verdict is not None
+    assert result.verdict.label == "no_control"
+
+
 async def test_an_undone_merge_can_not_come_back_in_another_release(temporal, begin, name):
     town, world = Town(SERVICE), World()
     async with serving(temporal, town, world):
