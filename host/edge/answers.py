@@ -71,16 +71,21 @@ def _read_framing(answer: Answer, known: Known) -> None:
         if [coding.lower() for coding in codings] != [b"chunked"]:
             raise BadAnswer(f"the transfer coding {b', '.join(codings)!r:.40}")
         answer.chunked = True
-    answer.upgrade = b", ".join(known.get(b"upgrade", ()))
+    if b"upgrade" in known:
+        answer.upgrade = b", ".join(known[b"upgrade"])
 
 
-def write_head(
-    answer: Answer, request: Request, version: str, *, keep_alive: bool, cookie: bytes = b""
-) -> bytes:
-    """Return the head for the client; a body without a known length is sent in chunks."""
+def head_parts(
+    answer: Answer, request: Request, last: bytes, *, keep_alive: bool, cookie: bytes = b""
+) -> list[bytes]:
+    """Return the head for the client, which ends with `last`.
+
+    A body without a known length is sent in chunks.
+    """
     out = [b"HTTP/1.1 %d %b\r\n" % (answer.status, answer.reason), *answer.lines]
-    if answer.has_length and answer.status != 204 and answer.status >= 200:
-        out.append(b"Content-Length: %d\r\n" % answer.length)
+    if answer.has_length:
+        if answer.status != 204 and answer.status >= 200:
+            out.append(b"Content-Length: %d\r\n" % answer.length)
     elif not answer.empty and request.modern:
         out.append(b"Transfer-Encoding: chunked\r\n")
     if answer.status == 101:
@@ -91,8 +96,8 @@ def write_head(
         out.append(b"Connection: keep-alive\r\n")
     if cookie:
         out.append(b"Set-Cookie: %b\r\n" % cookie)
-    out.append(b"X-Slipway-Version: %b\r\n\r\n" % version.encode())
-    return b"".join(out)
+    out.append(last)
+    return out
 
 
 def own_answer(

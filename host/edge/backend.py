@@ -40,6 +40,7 @@ class Backend:
             self.drop_idle()
         self.route = route
         self.label = route.label
+        self.version_line = b"X-Slipway-Version: %b\r\n\r\n" % route.label.encode()
         host, _, port = route.address.rpartition(":")
         self._host, self._port = host.strip("[]"), int(port)
 
@@ -101,7 +102,7 @@ class Backend:
         """Return a connection that was kept alive, the youngest one."""
         while self._idle:
             upstream = self._idle.pop()
-            if upstream.usable:
+            if not upstream.closed:
                 return upstream
         return None
 
@@ -126,7 +127,7 @@ class Backend:
     def sweep(self, now: float) -> bool:
         """Close connections that were idle for too long; return whether some are left."""
         limit = now - self._limits.pool_idle_s
-        while self._idle and (not self._idle[0].usable or self._idle[0].idle_since < limit):
+        while self._idle and (self._idle[0].closed or self._idle[0].idle_since < limit):
             self._idle.pop(0).close()
         return bool(self._idle)
 

@@ -88,7 +88,7 @@ class ClientConnection(asyncio.Protocol):
         elif exchange is not None:
             exchange.flush_request()
         elif reader.in_head and not was_in_head:
-            self._await_request()
+            self.wait(self._house.limits.head_s)
         if reader.queue:
             self._advance()
         if reader.held is not None:
@@ -164,7 +164,9 @@ class ClientConnection(asyncio.Protocol):
             reader = self._reader
             if reader.held is not None:
                 self._go_on(reader)
-            self._await_request()
+            limits = self._house.limits
+            patience = limits.head_s if reader.in_head else limits.idle_s
+            self.deadline = self._loop.time() + patience
             if reader.queue:
                 self._advance()
 
@@ -252,10 +254,6 @@ class ClientConnection(asyncio.Protocol):
         """No other protocol was spoken: read what was held back, and on."""
         reader.resume()
         self._pause(CHANGING, reader.held is not None)
-
-    def _await_request(self) -> None:
-        limits = self._house.limits
-        self.wait(limits.head_s if self._reader.in_head else limits.idle_s)
 
     def _refuse(self, bad: BadRequest) -> None:
         """Answer in the edge's own words what no instance was asked."""

@@ -23,12 +23,16 @@ class Deck:
         self._cards: list[int] = []
 
     def draw(self) -> int:
-        while not self._cards:
+        """Return an index: one of the cards that are left, each as likely as the others."""
+        cards = self._cards
+        while not cards:
             self._deal()
-        return self._cards.pop()
+        at = int(self._random.random() * len(cards))
+        card, cards[at] = cards[at], cards[-1]
+        cards.pop()
+        return card
 
     def _deal(self) -> None:
         for index, weight in enumerate(self._weights):
             whole, self._owed[index] = divmod(self._owed[index] + weight * CARDS, self._unit)
             self._cards += [index] * whole
-        self._random.shuffle(self._cards)

@@ -5,7 +5,7 @@ import errno
 from time import monotonic
 from typing import Protocol
 
-from host.edge.answers import Answer, BadAnswer, write_head
+from host.edge.answers import Answer, BadAnswer, head_parts
 from host.edge.backend import Backend
 from host.edge.counts import ABORTED, RESET, SERVER_ERROR, TIMEOUT
 from host.edge.limits import Limits
@@ -149,7 +149,7 @@ class Exchange:
 
     def on_interim(self, answer: Answer) -> None:
         if self.request.modern:
-            self._client.write(write_head(answer, self.request, self._label(), keep_alive=True))
+            self._client.write(b"".join(self._head(answer, True, b"")))
         self.request.expects = False
         self._await_client()
 
@@ -159,17 +159,20 @@ class Exchange:
             raise BadAnswer("101 to a request that asked for no other protocol")
         self._answer = answer
         self._ms = (monotonic() - self._since) * 1_000
-        self._chunked = answer.chunked or answer.until_close
+        sized = not (answer.chunked or answer.until_close)
         self._keep = (
             request.keep_alive
             and request.complete
+            and (sized or request.modern)
             and not self._client.draining
-            and (request.modern or not self._chunked)
         )
-        self._chunked = self._chunked and request.modern and not answer.empty
-        self._out.append(
-            write_head(answer, request, self._label(), keep_alive=self._keep, cookie=self._cookie)
-        )
+        self._chunked = not sized and request.modern and not answer.empty
+        self._out += self._head(answer, self._keep, self._cookie)
+
+    def _head(self, answer: Answer, keep: bool, cookie: bytes) -> list[bytes]:
+        assert self._backend is not None
+        last = self._backend.version_line
+        return head_parts(answer, self.request, last, keep_alive=keep, cookie=cookie)
 
     def on_body(self, data: bytes) -> None:
         if self._chunked:

@@ -35,6 +35,7 @@ class Upstream(asyncio.Protocol):
         self.reused = False
         self.spoke = False  # a byte of the answer has come
         self.reusable = False  # the answer ended, and nothing speaks against a next request
+        self.closed = False
         self._most = head_bytes * HEADS
         self._transport: Any = None
         self._receiver: Receiver | None = None
@@ -48,10 +49,6 @@ class Upstream(asyncio.Protocol):
         self._tunnel: Tunnel | None = None
         self._paused = False
 
-    @property
-    def usable(self) -> bool:
-        return not self._transport.is_closing()
-
     def send(self, receiver: Receiver, data: bytes) -> None:
         """Send a request, and hand its answer to `receiver`."""
         self._receiver = receiver
@@ -60,7 +57,7 @@ class Upstream(asyncio.Protocol):
         self._answer = None
         self._ended = self.spoke = self.reusable = False
         self._head_fed = 0
-        if self._transport.is_closing():  # closed as soon as it was open
+        if self.closed:  # as soon as it was open
             asyncio.get_running_loop().call_soon(self._tell_lost)
         else:
             self._transport.write(data)
@@ -97,10 +94,12 @@ class Upstream(asyncio.Protocol):
 
     def close(self) -> None:
         self._receiver = None
+        self.closed = True
         self._transport.close()
 
     def abort(self) -> None:
         self._receiver = None
+        self.closed = True
         self._transport.abort()
 
     # What asyncio calls.
@@ -114,7 +113,7 @@ class Upstream(asyncio.Protocol):
             return
         receiver = self._receiver
         if receiver is None:
-            self._transport.abort()
+            self.abort()
             return
         self.spoke = True
         if self._answer is None:
@@ -139,6 +138,7 @@ class Upstream(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.instance_ended()
             return True
+        self.closed = True
         receiver = self._receiver
         if receiver is not None and self._answer is not None and self._answer.until_close:
             self._ended = True
@@ -147,6 +147,7 @@ class Upstream(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
+        self.closed = True
         if self._tunnel is not None:
             self._tunnel.cut()
         self._tell_lost(error)
