@@ -17,7 +17,7 @@ from activities.rollout_ports import Rollouts
 from domain.deployment import Inspection, Observation, ObserveOrder, WeightOrder
 from domain.errors import Rejected, Unavailable
 from domain.judge import judge_restored, regression_of
-from domain.observing import tick_between
+from domain.observing import as_past, tick_between
 from domain.rollout import Undo
 from domain.shifting import ready, split
 from domain.tick import Tick
@@ -136,7 +136,7 @@ class _Proof:
     async def until_proven(self) -> Undo:
         hands, order = self._hands, self._order.order
         before = await hands._observe(order)
-        during = await hands._rollouts.ticks(order.rollout)
+        during = await self._during()
         until = hands._now_ms() + int(self._order.patience_s * 1_000)
         while True:
             seen = await self._seen(before)
@@ -147,6 +147,14 @@ class _Proof:
                 return self._undo(seen, found, good=good)
             await self._visit(seen)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _during(self) -> tuple[Tick, ...]:
+        """Return what the anchor did in the rollout, or before, where it was never beside."""
+        order, rollouts = self._order.order, self._hands._rollouts
+        ticks = await rollouts.ticks(order.rollout)
+        if order.anchor is None or any(tick.control.done for tick in ticks):
+            return ticks
+        return as_past(await rollouts.ticks(order.anchor.rollout))
 
     async def _seen(self, before: Observation) -> Seen:
         order = self._order.order

@@ -14,7 +14,7 @@ from activities.release_orders import StepJudged as StepJudged
 from activities.rollout_ports import Rollouts
 from domain.deployment import FULL, Observation, ObserveOrder
 from domain.judge import judge, judge_bake
-from domain.observing import tick_between
+from domain.observing import as_past, tick_between
 from domain.rollout import RolloutPlan
 from domain.tick import Tick
 from domain.verdict import Verdict
@@ -89,12 +89,14 @@ class _Watch:
         self._plan = order.plan
         self._beat = beat
         self._ticks: tuple[Tick, ...] = ()
+        self._past: tuple[Tick, ...] = ()  # of the release before, where it was never beside
 
     async def until_decided(self) -> StepJudged:
         hands = self._hands
         self._ticks = await hands._rollouts.ticks(self._plan.rollout)
         if not self._mine():
             await self._store(await self._observe(), opening=True)
+        self._past = await self._past_of_anchor()
         while True:
             verdict = self._verdict()
             self._beat(verdict.reason)
@@ -151,6 +153,17 @@ class _Watch:
         steps = self._plan.steps
         return steps[self._order.step].weight if self._order.step < len(steps) else FULL
 
+    def _stable(self) -> tuple[Tick, ...]:
+        """Return what the release before did in the earlier steps of this rollout."""
+        earlier = tuple(tick for tick in self._ticks if tick.step != self._order.step)
+        return earlier if any(tick.control.done for tick in earlier) else ()
+
+    async def _past_of_anchor(self) -> tuple[Tick, ...]:
+        anchor = self._plan.anchor
+        if not self._order.bake or anchor is None or self._stable():
+            return ()
+        return as_past(await self._hands._rollouts.ticks(anchor.rollout))
+
     def _mine(self) -> tuple[Tick, ...]:
         return tuple(tick for tick in self._ticks if tick.step == self._order.step)
 
@@ -161,8 +174,7 @@ class _Watch:
     def _verdict(self) -> Verdict:
         setup, over = self._plan.setup, self._elapsed_s() >= self._order.hold_s
         if self._order.bake:
-            stable = tuple(tick for tick in self._ticks if tick.step != self._order.step)
-            return judge_bake(setup, stable, self._mine(), hold_over=over)
+            return judge_bake(setup, self._stable() or self._past, self._mine(), hold_over=over)
         return judge(setup, self._ticks, step=self._order.step, hold_over=over)
 
     def _may_wait(self, verdict: Verdict) -> bool:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 
-from domain.deployment import BUCKETS_MS, Counts, Instance, Observation
+from domain.deployment import BUCKETS_MS, FULL, Counts, Instance, Observation
 from domain.record import Record
 from domain.shifting import of_rollout
 from domain.tick import Side, Tick
@@ -131,4 +131,17 @@ def _lateness(counts: Counts, slow_ms: float) -> tuple[int, int]:
     return (
         sum(counts.histogram[first:]) + counts.overdue,
         sum(counts.histogram) + counts.overdue,
+    )
+
+
+def as_past(ticks: tuple[Tick, ...]) -> tuple[Tick, ...]:
+    """Return what a release did with all the traffic in its own rollout, as a control of the past.
+
+    For a release that was never beside the one before it, as in blue-green: nothing else is known
+    of how the stable one answers.
+    """
+    return tuple(
+        tick.but(control=tick.canary, canary=Side(), weight=0)
+        for tick in ticks
+        if tick.weight == FULL and tick.canary.done
     )

@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain.deployment import BUCKETS_MS, Counts, Instance, Observation
-from domain.observing import tick_between
+from domain.deployment import BUCKETS_MS, FULL, Counts, Instance, Observation
+from domain.observing import as_past, tick_between
 from domain.tick import Side, Tick
 from tests.domain.ticks import setup
 
@@ -223,3 +223,15 @@ def test_ticks_add_up_to_what_was_counted(rises: list[list[int]]) -> None:
     assert sum(tick.canary.errors for tick in ticks) == sums[1]
     assert sum(tick.canary.slow for tick in ticks) == sums[4]
     assert sum(tick.canary.timed for tick in ticks) == sums[3] + sums[4]
+
+
+def test_what_a_release_did_alone_is_a_control_of_the_past():
+    alone = Side(started=9, done=9, error=1, errors=1)
+    ticks = (
+        Tick(rollout="R", step=0, seq=1, at_ms=1, ms=1, weight=2_000, canary=alone, control=alone),
+        Tick(rollout="R", step=2, seq=0, at_ms=2, ms=0, weight=FULL),  # opens the step
+        Tick(rollout="R", step=2, seq=1, at_ms=3, ms=1, weight=FULL, canary=alone),
+    )
+    (past,) = as_past(ticks)
+
+    assert (past.control, past.canary, past.weight) == (alone, Side(), 0)

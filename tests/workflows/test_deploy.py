@@ -143,6 +143,26 @@ async def test_undoes_a_release_that_fails_under_traffic_and_bars_its_merges(tem
     assert town.memory.current[result.target].sha == OLD
 
 
+@pytest.mark.parametrize(
+    ("bad", "status"), [(0.001, RolloutState.PASSED), (0.2, RolloutState.UNDONE)]
+)
+async def test_blue_green_is_judged_by_what_the_release_before_did(
+    temporal, begin, name, bad, status
+):
+    switch = SERVICE.strategy.but(kind="blue_green", steps=())
+    town, world = Town(SERVICE.but(strategy=switch)), World()
+    async with serving(temporal, town, world):
+        await installed(town, begin, name)
+        town.line.commits.append(NEW)
+        town.fleet.bad = {NEW: bad}
+        result = await (await begin(start_of(NEW, name))).result()
+
+    assert result.status is status, result.reason
+    assert result.verdict is not None
+    assert result.verdict.label == "non_concurrent"
+    assert [sorted(order.weights.values()) for order in town.fleet.orders[1:2]] == [[0, FULL]]
+
+
 async def test_a_release_that_never_becomes_ready_gets_no_traffic(temporal, begin, name):
     town, world = Town(SERVICE), World()
     async with serving(temporal, town, world):
