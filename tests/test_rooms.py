@@ -10,7 +10,8 @@ WORDS = {
     "__init__", "access", "artifacts", "audit_log", "chain", "database", "dry_run", "effects",
     "engine", "git", "process", "projection", "recording", "rows", "rules", "sandbox", "tables",
     "views", "workspaces", "hooks", "host_sockets", "visitor", "local_driver", "local_history",
-    "local_releases", "rollout_projection", "rollout_records", "rollout_rows", "rollout_views", "builtin", "builtin_agent", "command_agent", "local_forge",
+    "local_releases", "rollout_projection", "rollout_records", "rollout_rows", "rollout_views",
+    "builtin", "builtin_agent", "command_agent", "local_forge",
 }  # fmt: skip
 PACKAGES = {"sqlalchemy", "alembic", "libcst", "ruamel", "tomlkit", "typer", "bwrap", "celpy"}
 
