@@ -43,11 +43,12 @@ from domain.rollout_fact import (
     ended,
 )
 from domain.verdict import Verdict
+from workflows.cancelling import over_before_cancel, to_the_end
 from workflows.chronicle import now_ms
 from workflows.failures import failure_of
 from workflows.monitor import StartWatch, WatchRelease
 from workflows.names import ENV, IDEA, REPO, retire_id, rollback_id, watch_id
-from workflows.options import deploying, quick, shifting, watching
+from workflows.options import deploying, quick, shifting, starts, watching
 from workflows.quarantine import bar_merges
 from workflows.retire import RetireRelease, StartRetirement
 from workflows.rollout_steering import RolloutSteering
@@ -93,6 +94,7 @@ class DeployRelease(RolloutSteering):
         self._generation = 0
         self._exposure = 0.0
         self._bad_since_ms = 0
+        self._judged_step = 0  # of the last verdict
 
     @workflow.run
     async def run(self, start: StartRollout) -> RolloutResult:
@@ -103,27 +105,33 @@ class DeployRelease(RolloutSteering):
                 ENV.value_set(start.place.environment),
             ]
         )
-        result = await self._story()
+        end = await self._story()
+        return await to_the_end(self._close(end))
+
+    async def _close(self, end: RolloutResult | Regression) -> RolloutResult:
+        """Take back what has to be undone, and tell how it ended; nothing cancels this."""
+        result = await self._answer(end) if isinstance(end, Regression) else end
         self._show(state=result.status, reason=result.reason, waits="")
         await self._tell(ended(result))
         await workflow.wait_condition(workflow.all_handlers_finished)
         await self._call_waiters()
         return result
 
-    async def _story(self) -> RolloutResult:
+    async def _story(self) -> RolloutResult | Regression:
+        """Go forward; return how that ended, or why it has to be undone."""
         try:
             reason = await self._forward()
             return self._result(RolloutState.PASSED, reason)
         except Ended as end:
             return self._result(end.state, end.reason, end.superseded_by)
         except Regression as regression:
-            return await self._answer(regression)
+            return regression
         except asyncio.CancelledError:
-            return await asyncio.shield(self._answer(Regression("the rollout was cancelled")))
+            return Regression("the rollout was cancelled")
         except (ActivityError, ChildWorkflowError) as error:
             if is_cancelled_exception(error):
-                return await asyncio.shield(self._answer(Regression("the rollout was cancelled")))
-            return await self._answer(Regression(failure_of(error)[1]))
+                return Regression("the rollout was cancelled")
+            return Regression(failure_of(error)[1])
 
     # The way forward --------------------------------------------------------------------
 
@@ -139,7 +147,7 @@ class DeployRelease(RolloutSteering):
         await self._start_beside(plan, artefact)
         before: PlannedStep | None = None
         for step in plan.steps:
-            if before is not None:
+            if before is not None or self._held or self._undo_wanted is not None:
                 await self._may_go_on(plan, step, before)
             await self._shift(plan, step)
             await self._judged(plan, step)
@@ -172,11 +180,12 @@ class DeployRelease(RolloutSteering):
         await self._hook(plan, artefact, "pre")
         await self._hook(plan, artefact, "pre_deploy")
         await self._enter(RolloutState.STARTING, "starting the new release beside the old one")
-        replicas = await workflow.execute_activity_method(
+        starting = workflow.start_activity_method(
             Deployments.start_replicas,
             StartReplicas(plan=plan, artefact=artefact),
-            **deploying(self._patience, f"start {plan.service.replicas} instances"),
+            **starts(self._patience, f"start {plan.service.replicas} instances"),
         )
+        replicas = await over_before_cancel(starting)
         self._generation = replicas.generation
         await self._hook(plan, artefact, "smoke", f"http://{replicas.instances[0].address}")
         await self._warm_up(plan, replicas.instances)
@@ -205,6 +214,8 @@ class DeployRelease(RolloutSteering):
             raise Regression(f"the hook {hook} failed: {end.reason}")
 
     async def _shift(self, plan: RolloutPlan, step: PlannedStep) -> None:
+        before = self._exposure
+        self._exposure = max(before, step.weight / FULL)  # from now on it may have traffic
         shifted = await workflow.execute_activity_method(
             Deployments.shift_traffic,
             ShiftTraffic(
@@ -216,9 +227,9 @@ class DeployRelease(RolloutSteering):
             **shifting(self._patience, f"{step.weight / 100:g} % of the traffic"),
         )
         if shifted.status == "stale":
+            self._exposure = before
             raise Regression(f"somebody else has moved the traffic: {shifted.reason}")
         self._generation = shifted.generation
-        self._exposure = max(self._exposure, step.weight / FULL)
         self._promoted = False
         self._show(step=step.index, weight=step.weight)
         await self._enter(RolloutState.SHIFTING, f"{step.weight / 100:g} % of the traffic")
@@ -285,6 +296,7 @@ class DeployRelease(RolloutSteering):
         self, plan: RolloutPlan, step: PlannedStep, hold_s: float, cap_s: float
     ) -> StepJudged | None:
         """Watch a step until it is decided; None when somebody has said something meanwhile."""
+        self._go_back_if_wanted()
         self._nudged = False
         handle = workflow.start_activity_method(
             Watching.judge_step,
@@ -297,17 +309,20 @@ class DeployRelease(RolloutSteering):
             ),
             **watching(self._patience, cap_s, f"watch {step.weight / 100:g} %"),
         )
-        await workflow.wait_condition(lambda: handle.done() or self._nudged)
+        try:
+            await workflow.wait_condition(lambda: handle.done() or self._nudged)
+        finally:
+            if not handle.done():
+                handle.cancel()
         if handle.done():
             return handle.result()
-        handle.cancel()
         self._go_back_if_wanted()
         return None
 
     async def _told(self, plan: RolloutPlan, step: int, judged: StepJudged) -> None:
         if judged.moved and judged.verdict.verdict != "fail":
             raise Regression("somebody else has moved the traffic")
-        self._verdict = judged.verdict
+        self._verdict, self._judged_step = judged.verdict, step
         self._bad_since_ms = self._bad_since_ms or judged.since_ms
         self._show(verdicts=(*self._board.verdicts, judged.verdict)[-12:])
         if judged.verdict.verdict != "fail":  # an undo comes before its report
@@ -335,6 +350,7 @@ class DeployRelease(RolloutSteering):
             cap, tries = max(cap * 2, 60), tries + 1
 
     async def _watch_release(self, plan: RolloutPlan, cap: float, tries: int) -> StepJudged | None:
+        self._go_back_if_wanted()
         self._nudged = False
         order = JudgeStep(
             plan=plan,
@@ -482,7 +498,7 @@ class DeployRelease(RolloutSteering):
         undo = self._undo = await self._rolled_back(plan, start)
         self._show(weight=0)
         if self._verdict is not None and self._verdict.verdict == "fail":
-            step = max(0, self._board.step)
+            step = self._judged_step
             await self._tell(VerdictGiven(rollout=plan.rollout, step=step, verdict=self._verdict))
         return undo
 

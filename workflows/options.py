@@ -100,6 +100,13 @@ def deploying(patience: Patience, summary: str, seconds: float = 0) -> ActivityC
     )
 
 
+def starts(patience: Patience, summary: str) -> ActivityConfig:
+    """Starts of instances: at a cancel they have to stop before anything is cleaned up."""
+    config = deploying(patience, summary)
+    config["cancellation_type"] = ActivityCancellationType.WAIT_CANCELLATION_COMPLETED
+    return config
+
+
 def shifting(patience: Patience, summary: str) -> ActivityConfig:
     """Moves of traffic: short, and tried again at once."""
     return ActivityConfig(

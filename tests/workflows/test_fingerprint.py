@@ -10,9 +10,9 @@ from pathlib import Path
 ROOM = Path(__file__).parents[2] / "workflows"
 BASELINE = Path(__file__).parents[1] / "histories" / "commands.txt"
 COMMANDS = (
-    "execute_activity_method", "start_child_workflow", "execute_child_workflow", "sleep",
-    "wait_condition", "upsert_search_attributes", "continue_as_new", "signal", "patched",
-    "get_external_workflow_handle",
+    "execute_activity_method", "start_activity_method", "start_child_workflow",
+    "execute_child_workflow", "sleep", "wait_condition", "upsert_search_attributes",
+    "continue_as_new", "signal", "patched", "get_external_workflow_handle",
 )  # fmt: skip
 
 
