@@ -266,6 +266,27 @@ async def test_the_door_is_for_its_owner(edge: Edge):
     assert (edge.folder / "edge" / "routes").stat().st_mode & 0o777 == 0o700
 
 
+async def test_the_admin_socket_may_come_from_the_parent(tmp_path: Path):
+    """So orders wait, too, while the edge starts."""
+    path = str(tmp_path / "door")
+    with socket.socket(socket.AF_UNIX) as door:
+        door.bind(path)
+        door.listen(8)
+        reader, writer = await asyncio.open_unix_connection(path)
+        writer.write(Ping().model_dump_json().encode() + b"\n")
+        words = ["--state", str(tmp_path / "edge"), "--admin", "unused"]
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "host.edge", *words, "--inherit", str(door.fileno()),
+            pass_fds=[door.fileno()],
+        )  # fmt: skip
+        answer = json.loads(await reader.readline())
+        writer.close()
+        process.terminate()
+        code = await process.wait()
+
+    assert (answer["pid"], code) == (process.pid, 0)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
