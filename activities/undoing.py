@@ -17,7 +17,7 @@ from activities.rollout_ports import Rollouts
 from domain.deployment import Inspection, Observation, ObserveOrder, WeightOrder
 from domain.errors import Rejected, Unavailable
 from domain.judge import judge_restored, regression_of
-from domain.observing import as_past, tick_between
+from domain.observing import answered, past_of, tick_between
 from domain.rollout import Undo
 from domain.shifting import ready, split
 from domain.tick import Tick
@@ -150,11 +150,15 @@ class _Proof:
 
     async def _during(self) -> tuple[Tick, ...]:
         """Return what the anchor did in the rollout, or before, where it was never beside."""
-        order, rollouts = self._order.order, self._hands._rollouts
+        order, plan, rollouts = self._order.order, self._order.plan, self._hands._rollouts
         ticks = await rollouts.ticks(order.rollout)
-        if order.anchor is None or any(tick.control.done for tick in ticks):
+        if plan is None or order.anchor is None:
             return ticks
-        return as_past(await rollouts.ticks(order.anchor.rollout))
+        if answered(ticks) >= plan.setup.analysis.min_requests:
+            return ticks  # fewer may be requests that were on their way when it lost its traffic
+        theirs = await rollouts.ticks(order.anchor.rollout)
+        past = past_of(order.anchor.rollout, theirs, ticks, plan.setup)
+        return max(ticks, past, key=answered)
 
     async def _seen(self, before: Observation) -> Seen:
         order = self._order.order

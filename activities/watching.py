@@ -14,7 +14,7 @@ from activities.release_orders import StepJudged as StepJudged
 from activities.rollout_ports import Rollouts
 from domain.deployment import FULL, Observation, ObserveOrder
 from domain.judge import judge, judge_bake
-from domain.observing import as_past, tick_between
+from domain.observing import past_of, tick_between
 from domain.rollout import RolloutPlan
 from domain.tick import Tick
 from domain.verdict import Verdict
@@ -162,7 +162,8 @@ class _Watch:
         anchor = self._plan.anchor
         if not self._order.bake or anchor is None or self._stable():
             return ()
-        return as_past(await self._hands._rollouts.ticks(anchor.rollout))
+        theirs = await self._hands._rollouts.ticks(anchor.rollout)
+        return past_of(anchor.rollout, theirs, self._mine(), self._plan.setup)
 
     def _mine(self) -> tuple[Tick, ...]:
         return tuple(tick for tick in self._ticks if tick.step == self._order.step)

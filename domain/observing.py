@@ -137,11 +137,44 @@ def _lateness(counts: Counts, slow_ms: float) -> tuple[int, int]:
 def as_past(ticks: tuple[Tick, ...]) -> tuple[Tick, ...]:
     """Return what a release did with all the traffic in its own rollout, as a control of the past.
 
-    For a release that was never beside the one before it, as in blue-green: nothing else is known
-    of how the stable one answers.
+    For a release that was never beside the one before it, as in blue-green.
     """
     return tuple(
         tick.but(control=tick.canary, canary=Side(), weight=0)
         for tick in ticks
         if tick.weight == FULL and tick.canary.done
     )
+
+
+def past_of(
+    anchor: str, theirs: tuple[Tick, ...], mine: tuple[Tick, ...], setup: JudgeSetup
+) -> tuple[Tick, ...]:
+    """Return what the release of the rollout `anchor` did until another took all of its traffic.
+
+    That is what it did alone in its own rollout, by its ticks. Where that was too quiet, as at a
+    first install without users yet, it is all that its instances had answered at the first look
+    of the other rollout, whose ticks are `mine`.
+    """
+    alone = as_past(theirs)
+    if answered(alone) >= setup.analysis.min_requests or not mine:
+        return alone
+    return max(alone, (_lived(anchor, mine[0], setup),), key=answered)
+
+
+def _lived(anchor: str, first: Tick, setup: JudgeSetup) -> Tick:
+    look = Observation.model_validate_json(first.cursor)
+    counts = tuple(each for each in look.counts if of_rollout(anchor, each.instance))
+    return tick_between(
+        look.but(counts=()),
+        look.but(counts=counts),
+        rollout=first.rollout,
+        step=first.step,
+        seq=first.seq,
+        weight=0,
+        setup=setup,
+    )
+
+
+def answered(ticks: tuple[Tick, ...]) -> int:
+    """Return how many requests the stable release answered."""
+    return sum(tick.control.done for tick in ticks)

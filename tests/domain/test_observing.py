@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.deployment import BUCKETS_MS, FULL, Counts, Instance, Observation
-from domain.observing import as_past, tick_between
+from domain.observing import answered, as_past, past_of, tick_between
 from domain.tick import Side, Tick
 from tests.domain.ticks import setup
 
@@ -235,3 +235,35 @@ def test_what_a_release_did_alone_is_a_control_of_the_past():
     (past,) = as_past(ticks)
 
     assert (past.control, past.canary, past.weight) == (alone, Side(), 0)
+
+
+def _switch() -> Tick:
+    """The look that opens a bake: all that each instance has answered so far."""
+    before = counts("old.0", started=70, done={"2xx": 66, "5xx": 4}, bad_clients=2)
+    others = counts("older.0", done={"2xx": 900}), counts("new.0", done={"2xx": 5})
+    return between(None, look(before, *others, at_ms=9))
+
+
+def _alone(done: int) -> tuple[Tick, ...]:
+    side = Side(started=done, done=done)
+    return (Tick(rollout="old", step=2, seq=1, at_ms=3, ms=1, weight=FULL, canary=side),)
+
+
+def test_the_past_of_a_release_is_its_own_bake_where_that_had_traffic():
+    past = past_of("old", _alone(50), (_switch(),), SETUP)
+
+    assert past == as_past(_alone(50))
+
+
+def test_the_past_of_a_release_without_users_at_first_is_all_that_it_answered_since():
+    (past,) = past_of("old", _alone(49), (_switch(),), SETUP)
+
+    assert past.control == Side(started=70, done=70, error=2, errors=4)
+    assert (past.canary, past.weight, past.at_ms) == (Side(), 0, 9)
+
+
+def test_the_past_of_a_release_is_what_is_known_of_it():
+    forgot = between(None, look(counts("old.0", done={"2xx": 3})))
+
+    assert answered(past_of("old", _alone(49), (forgot,), SETUP)) == 49
+    assert past_of("old", (), (), SETUP) == ()

@@ -16,7 +16,7 @@ from domain.repository import Repository
 from domain.rollout import Quarantined, RolloutResult, RolloutState, StartRollout
 from domain.rollout_board import RolloutBoard
 from tests.fakes import World
-from tests.fleet import Town, now_ms
+from tests.fleet import RPS, Town, now_ms
 from tests.workflows.releasing import SERVICE
 from tests.workflows.scenario import QUICK
 from workflows.deploy import DeployRelease
@@ -161,6 +161,28 @@ async def test_blue_green_is_judged_by_what_the_release_before_did(
     assert result.verdict is not None
     assert result.verdict.label == "non_concurrent"
     assert [sorted(order.weights.values()) for order in town.fleet.orders[1:2]] == [[0, FULL]]
+
+
+@pytest.mark.parametrize(
+    ("bad", "status"), [(0.001, RolloutState.PASSED), (0.2, RolloutState.UNDONE)]
+)
+async def test_blue_green_after_an_install_without_users_is_judged_by_what_came_since(
+    temporal, begin, name, bad, status
+):
+    switch = SERVICE.strategy.but(kind="blue_green", steps=())
+    town, world = Town(SERVICE.but(strategy=switch)), World()
+    async with serving(temporal, town, world):
+        town.fleet.rps = 0
+        await installed(town, begin, name)
+        town.fleet.rps = RPS
+        town.line.commits.append(NEW)
+        town.fleet.bad = {NEW: bad}
+        result = await (await begin(start_of(NEW, name))).result()
+
+    assert result.status is status, result.reason
+    assert result.verdict is not None
+    assert result.verdict.classes[0].control_total >= SERVICE.analysis.min_requests
+    assert result.undo is None or result.undo.verified, result.undo.reason
 
 
 async def test_a_release_that_never_becomes_ready_gets_no_traffic(temporal, begin, name):
