@@ -47,7 +47,7 @@ class Exchange:
 
     __slots__ = (
         "_answer", "_backend", "_chunked", "_client", "_complete", "_cookie", "_ended", "_keep",
-        "_limits", "_ms", "_out", "_problems", "_retried", "_since", "_stalled", "_streamed",
+        "_limits", "_ms", "_out", "_problems", "_retried", "_since", "_stalled",
         "_target", "_task", "_tried", "_up", "_uploading", "_upstream", "method", "request",
     )  # fmt: skip
 
@@ -71,7 +71,6 @@ class Exchange:
         self._since = monotonic()  # the whole request was there, as far as we know
         self._ms = -1.0  # until the first byte of the answer
         self._uploading = True  # the end of the request is not sent yet
-        self._streamed = False  # a part of the body was sent that can not be sent again
         self._stalled = False  # the instance does not read
         self._retried = self._chunked = self._complete = self._keep = self._ended = False
 
@@ -103,20 +102,21 @@ class Exchange:
         request.expects = False
         if upstream is not None:
             self._up.append(data)
-        if not self._streamed:
-            request.body.append(data)
-            full = sum(map(len, request.body)) > HELD
-            if upstream is None:
-                self._client.hold(full)
-            elif full or not upstream.reused:
-                self._forget_body()
+        if request.spent:
+            return
+        request.body.append(data)
+        full = sum(map(len, request.body)) > HELD
+        if upstream is None:
+            self._client.hold(full)
+        elif full or not upstream.reused:
+            request.spend()
 
     def flush_request(self) -> None:
         """Send on what one read of the client brought."""
         if self._upstream is None or not self._uploading or self._ended:
             return
         pieces, self._up = self._up, []
-        self._upstream.write(self._framed(pieces))
+        self._upstream.write(self.request.framed(pieces))
         self._uploading = not self.request.complete
         self._since = monotonic()
         self._await_client()
@@ -208,7 +208,9 @@ class Exchange:
         if self._ended:
             return
         upstream = self._upstream
-        if upstream is not None and upstream.reused and self._may_repeat(upstream):
+        assert upstream is not None
+        kept = upstream.reused and not upstream.spoke  # closed while it was kept, most likely
+        if kept and not self._retried and self.request.repeatable:
             self._retried = True
             self._upstream = None
             self._connect()
@@ -281,37 +283,21 @@ class Exchange:
         request = self.request
         body = request.body
         if body or request.chunked:
-            upstream.send(self, request.head + self._framed(body))
+            upstream.send(self, request.head + request.framed(body))
         else:
             upstream.send(self, request.head)
         self._uploading = not request.complete
-        if body and not upstream.reused:
-            self._forget_body()
-        if body:
-            self._client.hold(False)
         client = self._client
+        if body:
+            client.hold(False)
+            if not upstream.reused:
+                request.spend()
         if client.blocked:
             upstream.pause(True)
         if request.complete:
             client.wait(self._target.timeout_s)
         else:
             self._await_client()
-
-    def _framed(self, pieces: list[bytes]) -> bytes:
-        """Return pieces of the body as the instance gets them, with the end if it is known."""
-        if not self.request.chunked:
-            return b"".join(pieces)
-        out = []
-        for piece in pieces:
-            out += [b"%x\r\n" % len(piece), piece, b"\r\n"]
-        if self.request.complete:
-            out.append(b"0\r\n\r\n")
-        return b"".join(out)
-
-    def _forget_body(self) -> None:
-        """It can not be sent again from now on."""
-        self.request.body = []
-        self._streamed = True
 
     def _await_client(self) -> None:
         """Wait for the rest of the request, or for the answer."""
@@ -321,13 +307,6 @@ class Exchange:
     def _awaits_body(self) -> bool:
         """Whether it is the client's turn: not while the instance has to let it go on."""
         return self._uploading and not self._stalled and not self.request.expects
-
-    def _may_repeat(self, upstream: Upstream) -> bool:
-        """Whether a kept connection was closed before the request can have had any effect."""
-        if upstream.spoke or self._retried or self._streamed:
-            return False
-        request = self.request
-        return request.idempotent or (request.has_body and not request.body)
 
     def _change_protocol(self) -> None:
         """Count the 101, and let bytes pass both ways from now on."""

@@ -46,7 +46,7 @@ class Request:
 
     __slots__ = (
         "body", "chunked", "client", "complete", "cookie", "expects", "head", "keep_alive",
-        "length", "method", "modern", "override", "secure", "upgrade",
+        "length", "method", "modern", "override", "secure", "spent", "upgrade",
     )  # fmt: skip
 
     def __init__(self, method: bytes, modern: bool) -> None:
@@ -62,16 +62,36 @@ class Request:
         self.override = b""
         self.client = ""  # key of the client for bad answers; empty: unknown
         self.secure = False  # it came over TLS to a proxy in front
-        self.body: list[bytes] = []  # what came before an instance was there to take it
+        self.body: list[bytes] = []  # what came so far, unless `spent`
+        self.spent = False  # a part of the body was sent and let go
         self.complete = False
-
-    @property
-    def idempotent(self) -> bool:
-        return self.method in IDEMPOTENT
 
     @property
     def has_body(self) -> bool:
         return self.chunked or self.length > 0
+
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be sent once more where nobody knows what became of the first time."""
+        if self.spent:
+            return False
+        return self.method in IDEMPOTENT or (self.has_body and not self.body)
+
+    def spend(self) -> None:
+        """Let go of the body: it can not be sent again."""
+        self.body = []
+        self.spent = True
+
+    def framed(self, pieces: list[bytes]) -> bytes:
+        """Return pieces of the body as an instance gets them, with the end if it is known."""
+        if not self.chunked:
+            return b"".join(pieces)
+        out = []
+        for piece in pieces:
+            out += [b"%x\r\n" % len(piece), piece, b"\r\n"]
+        if self.complete:
+            out.append(b"0\r\n\r\n")
+        return b"".join(out)
 
 
 class Peer:
