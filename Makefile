@@ -15,7 +15,7 @@ COMPILE := $(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-e
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help set-up server demo test check fix bench up down replay sizes lock kill-merge kill-ideas \
+.PHONY: help set-up server demo test lint check fix bench up down replay sizes lock kill-merge kill-ideas \
 	kill-rollouts judge-bench
 
 help: ## Say what there is
@@ -47,11 +47,13 @@ demo: server ## Bring three ideas to production on a sample service, under load
 test: server ## All tests, with a real Temporal server, and the branch coverage of domain
 	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
-check: $(READY) ## Format, lint, types, import rules, tests that need no server
+lint: $(READY) ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+check: lint ## The same, and the tests that need no server
 	$(PYTEST) -q -m "not server"
 
 fix: $(READY) ## Format, and mend what the linter can
