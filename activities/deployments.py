@@ -37,14 +37,14 @@ from domain.deployment import (
     StartOrder,
     WeightOrder,
 )
-from domain.errors import Rejected
+from domain.errors import Rejected, Unavailable
 from domain.repo_config import RepoConfig
 from domain.repository import Repository
 from domain.rollout import Quarantined, Refusal, RolloutPlan, Served, StartRollout
 from domain.rollout_plan import WEEK_MS, Known, deployed_at, planned
 from domain.service import Environment, Service
 from domain.service_check import touched_services
-from domain.shifting import of_rollout, ready, split, weight_of
+from domain.shifting import of_rollout, ready, serving, split, weight_of
 
 HOOK_SECONDS = 600
 KEPT_RELEASES = 5  # on disk, besides what is served
@@ -249,7 +249,7 @@ class Deployments:
         async with beating():
             seen = await driver.inspect(plan.place, plan.environment)
             weights = _weights(plan, seen, order.weight)
-            await self._rollouts.begin_weights(
+            weights = await self._rollouts.begin_weights(
                 plan.rollout, order.op, weights, order.expected, self._now_ms()
             )
             try:
@@ -288,15 +288,29 @@ class Deployments:
         driver = self._drivers(order.environment.driver)
         async with beating():
             seen = await driver.inspect(order.place, order.environment)
-            ended = tuple(
-                each.instance
-                for each in seen.instances
-                if of_rollout(order.rollout, each.instance) and not seen.weight_of(each.instance)
-            )
-            for instance in ended:
-                await driver.drain(order.place, order.environment, instance, order.service.drain)
-                await driver.stop(order.place, order.environment, instance)
-            return ended
+            mine = [e.instance for e in seen.instances if of_rollout(order.rollout, e.instance)]
+            return tuple([name for name in mine if await self._end_idle(driver, order, name)])
+
+    async def _end_idle(self, driver: Driver, order: EndInstances, instance: str) -> bool:
+        """Drain and stop an instance without traffic; it may get some again while it is drained."""
+        for drained in (False, True):
+            seen = await driver.inspect(order.place, order.environment)
+            if seen.weight_of(instance):
+                return False
+            if not drained and not await self._drained(driver, order, instance):
+                return False
+        await driver.stop(order.place, order.environment, instance)
+        return True
+
+    async def _drained(self, driver: Driver, order: EndInstances, instance: str) -> bool:
+        """Wait for its last request; return whether it is without traffic still."""
+        try:
+            await driver.drain(order.place, order.environment, instance, order.service.drain)
+        except Rejected as error:
+            if error.problem.code != "has_weight":
+                raise
+            return False
+        return True
 
     @activity.defn
     async def prune_releases(self, order: PruneReleases) -> tuple[str, ...]:
@@ -361,7 +375,8 @@ async def ensure_anchor(driver: Driver, plan: RolloutPlan, beat: Callable[[str],
     if ready(seen.instances, plan.anchor.rollout):
         return
     try:
-        await start_all(driver, template_of(plan.anchor, plan.place, plan.environment), beat)
+        template = template_of(plan.anchor, plan.place, plan.environment)
+        await start_all(driver, template, beat, patient=True)
     except Rejected as error:
         raise Rejected(
             f"the release before, {plan.anchor.tag or plan.anchor.sha[:12]}, does not run any more "
@@ -385,11 +400,12 @@ def template_of(served: Served, place: Place, environment: Environment) -> Start
 
 
 async def start_all(
-    driver: Driver, template: StartOrder, beat: Callable[[str], None]
+    driver: Driver, template: StartOrder, beat: Callable[[str], None], *, patient: bool = False
 ) -> tuple[Instance, ...]:
     """Start all replicas of an artefact and wait for their readiness.
 
-    Raises `Rejected` with the driver's reason when one can not become ready.
+    Raises `Rejected` with the driver's reason when one can not become ready. With `patient` one
+    that is down may come back, as what has passed may have died for another reason than its own.
     """
     place, rollout = template.place, template.rollout
     orders = [template.but(replica=number) for number in range(template.service.replicas)]
@@ -399,16 +415,20 @@ async def start_all(
         seen = await driver.inspect(place, template.environment)
         mine = tuple(each for each in seen.instances if of_rollout(rollout, each.instance))
         for each in mine:
-            if each.state in ("crash_loop", "gone") or _too_late(each):
-                raise Rejected(
-                    f"{each.instance} of {place.target} does not become ready: {each.reason}",
-                    code="never_ready",
-                    hint=f"Its output: slipway service logs {each.instance}",
-                )
+            if each.state in ("crash_loop", "gone") or (_too_late(each) and not patient):
+                raise _never_ready(each)
         if len(ready(mine, rollout)) == len(orders):
             return mine
         beat(f"waits for {len(orders)} instances to be ready")
         await asyncio.sleep(_LOOK_SECONDS)
+
+
+def _never_ready(instance: Instance) -> Rejected:
+    return Rejected(
+        f"{instance.instance} of {instance.target} does not become ready: {instance.reason}",
+        code="never_ready",
+        hint=f"Its output: slipway service logs {instance.instance}",
+    )
 
 
 def _too_late(instance: Instance) -> bool:
@@ -440,16 +460,35 @@ def _line(order: RunHook) -> str:
 
 
 def _weights(plan: RolloutPlan, seen: Inspection, weight: int) -> dict[str, int]:
-    """Divide the traffic between the rollout's instances and those that had it before."""
-    new = ready(seen.instances, plan.rollout)
+    """Divide the traffic between the rollout's instances and those that had it before.
+
+    Whoever has traffic now and is starting again keeps it: until then the edge asks the others.
+    Raises `Unavailable` while an instance of the rollout is not ready, `Rejected` if it never is.
+    """
+    new = _all_ready(plan, seen)
     anchor = plan.anchor.rollout if plan.anchor else ""
-    old = ready(seen.instances, anchor) if anchor else ()
-    serving = tuple(
+    old = serving(seen, anchor) if anchor else ()
+    others = tuple(
         route.instance
         for route in seen.routes
         if route.weight and not of_rollout(plan.rollout, route.instance)
     )
-    return split(new, old or serving, weight)
+    return split(new, old or others, weight)
+
+
+def _all_ready(plan: RolloutPlan, seen: Inspection) -> tuple[str, ...]:
+    """Return the instances of a rollout, all of which have to be ready before they get more."""
+    found = ready(seen.instances, plan.rollout)
+    if len(found) >= plan.service.replicas:
+        return found
+    mine = [each for each in seen.instances if of_rollout(plan.rollout, each.instance)]
+    for each in mine:
+        if each.state == "crash_loop":
+            raise _never_ready(each)
+    lost = f"{len(found)} of {plan.service.replicas} instances of {plan.place.target} are ready"
+    if len(mine) < plan.service.replicas:
+        raise Rejected(f"{lost}, and {len(mine)} are there at all", code="gone")
+    raise Unavailable(f"{lost}; the traffic waits for the others", code="not_ready")
 
 
 def _weight_order(order: ShiftTraffic, weights: dict[str, int]) -> WeightOrder:

@@ -24,8 +24,11 @@ class Rollouts(Protocol):
 
     async def begin_weights(
         self, rollout: str, op: str, weights: dict[str, int], expected_generation: int, at_ms: int
-    ) -> None:
-        """Write the intent before traffic moves; of a finished `op` nothing changes."""
+    ) -> dict[str, int]:
+        """Write the intent before traffic moves; return the weights to order.
+
+        Those are of the first try of `op`, for it may have reached the driver.
+        """
         ...
 
     async def end_weights(self, op: str, generation: int, at_ms: int) -> None:

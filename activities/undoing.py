@@ -14,17 +14,19 @@ from activities.release_orders import RestoreTraffic as RestoreTraffic
 from activities.release_orders import UndoPlanned as UndoPlanned
 from activities.release_orders import VerifyUndo as VerifyUndo
 from activities.rollout_ports import Rollouts
-from domain.deployment import Inspection, Observation, ObserveOrder, WeightOrder
+from domain.deployment import Inspection, Instance, Observation, ObserveOrder, WeightOrder
 from domain.errors import Rejected, Unavailable
 from domain.judge import judge_restored, regression_of
 from domain.observing import answered, past_of, tick_between
-from domain.rollout import Undo
-from domain.shifting import ready, split
+from domain.rollout import Served, Undo
+from domain.shifting import of_rollout, ready, serving, split
 from domain.tick import Tick
 from domain.undo import Check, Seen, completed, health, proofs, started
 
 MOST_TRIES = 20  # somebody else moves traffic at the same time
 _LOOK_SECONDS = 0.5
+_WHOLE_SECONDS = 10.0  # that an undo which is proven waits for replicas that start again
+_MOVED = ("stale", "unknown_instance")  # what was seen is not so any more: look again
 _AT_ONCE = 20  # requests of our own between two looks
 
 
@@ -52,7 +54,7 @@ class Undoing:
                 try:
                     return await self._swap(order, seen, weights, attempt)
                 except Rejected as error:
-                    if error.problem.code != "stale":
+                    if error.problem.code not in _MOVED:
                         raise
             raise Unavailable(
                 f"the traffic of {order.place.target} is moved by somebody else again and again",
@@ -62,21 +64,11 @@ class Undoing:
     async def _swap(
         self, order: RestoreTraffic, seen: Inspection, weights: dict[str, int], attempt: int
     ) -> Restored:
-        op = f"{order.op}/{attempt}"
-        driver = self._drivers(order.environment.driver)
-        await self._rollouts.begin_weights(
+        op, driver = f"{order.op}/{attempt}", self._drivers(order.environment.driver)
+        weights = await self._rollouts.begin_weights(
             order.rollout, op, weights, seen.generation, self._now_ms()
         )
-        generation = await driver.set_weights(
-            WeightOrder(
-                place=order.place,
-                service=order.service,
-                environment=order.environment,
-                weights=weights,
-                expected_generation=seen.generation,
-                op=op,
-            )
-        )
+        generation = await driver.set_weights(_weight_order(order, weights, seen.generation, op))
         at_ms = self._now_ms()
         await self._rollouts.end_weights(op, generation, at_ms)
         begun = started(await self._observe(order), order.rollout)
@@ -91,14 +83,20 @@ class Undoing:
         """Return all traffic for the anchor's instances; start them again where none is ready."""
         if order.anchor is None:
             return {}
-        there = ready(seen.instances, order.anchor.rollout)
-        if not there:
-            driver = self._drivers(order.environment.driver)
-            instances = await start_all(
-                driver, template_of(order.anchor, order.place, order.environment), beat
-            )
-            there = ready(instances, order.anchor.rollout)
-        return split((), there, 0)
+        if ready(seen.instances, order.anchor.rollout):
+            return split((), serving(seen, order.anchor.rollout), 0)
+        instances = await self._started_again(order, order.anchor, seen, beat)
+        return split((), ready(instances, order.anchor.rollout), 0)
+
+    async def _started_again(
+        self, order: RestoreTraffic, anchor: Served, seen: Inspection, beat: Beat
+    ) -> tuple[Instance, ...]:
+        """Start the anchor; what waits for its next try, or got no more, begins anew at once."""
+        driver = self._drivers(order.environment.driver)
+        for each in seen.instances:
+            if of_rollout(anchor.rollout, each.instance) and each.state in ("down", "crash_loop"):
+                await driver.stop(order.place, order.environment, each.instance)
+        return await start_all(driver, template_of(anchor, order.place, order.environment), beat)
 
     @activity.defn
     async def plan_undo(self, order: PlanUndo) -> UndoPlanned:
@@ -112,6 +110,25 @@ class Undoing:
         async with beating() as beat:
             proof = _Proof(self, order, beat)
             return await proof.until_proven()
+
+    async def spread(
+        self, order: RestoreTraffic, seen: Inspection, weights: dict[str, int]
+    ) -> None:
+        """Give all that is left of the restored release its share, unless somebody else moves."""
+        op = f"{order.op}/spread/{seen.generation}"
+        driver = self._drivers(order.environment.driver)
+        weights = await self._rollouts.begin_weights(
+            order.rollout, op, weights, seen.generation, self._now_ms()
+        )
+        try:
+            generation = await driver.set_weights(
+                _weight_order(order, weights, seen.generation, op)
+            )
+        except Rejected as error:
+            if error.problem.code not in _MOVED:
+                raise
+        else:
+            await self._rollouts.end_weights(op, generation, self._now_ms())
 
     async def _look(self, order: RestoreTraffic) -> Inspection:
         driver = self._drivers(order.environment.driver)
@@ -132,21 +149,38 @@ class _Proof:
         self._order = order
         self._beat = beat
         self._sent = 0  # requests of our own
+        self._loop = asyncio.get_running_loop()
+        self._began = self._loop.time()
 
     async def until_proven(self) -> Undo:
         hands, order = self._hands, self._order.order
         before = await hands._observe(order)
         during = await self._during()
-        until = hands._now_ms() + int(self._order.patience_s * 1_000)
         while True:
             seen = await self._seen(before)
             found = (*proofs(seen), *self._health(seen, during))
             self._beat("; ".join(check.text for check in found))
             good = all(check.good for check in found)
-            if good or hands._now_ms() >= until:
+            whole = await self._is_whole(seen) or self._waited() > _WHOLE_SECONDS
+            if (good and whole) or self._waited() > self._order.patience_s:
                 return self._undo(seen, found, good=good)
             await self._visit(seen)
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _waited(self) -> float:
+        """Return the seconds since the proof began, whatever the wall clock does."""
+        return self._loop.time() - self._began
+
+    async def _is_whole(self, seen: Seen) -> bool:
+        """Return whether all replicas have traffic; give those some that were not ready before."""
+        if seen.anchor is None:
+            return True
+        fit = serving(seen.inspection, seen.anchor.rollout)
+        asked = {route.instance for route in seen.inspection.routes if route.weight}
+        if asked.issuperset(fit):
+            return len(fit) >= seen.anchor.service.replicas
+        await self._hands.spread(self._order.order, seen.inspection, split((), fit, 0))
+        return False
 
     async def _during(self) -> tuple[Tick, ...]:
         """Return what the anchor did in the rollout, or before, where it was never beside."""
@@ -217,8 +251,20 @@ class _Proof:
 
     def _is_busy(self, seen: Seen) -> bool:
         """Return whether users alone bring enough requests in time."""
-        seconds = (seen.after.at_ms - seen.before.at_ms) / 1_000
-        if seconds < _LOOK_SECONDS:
+        if self._waited() < _LOOK_SECONDS:
             return True
         users = completed(seen) - self._sent
-        return users / seconds * self._order.patience_s / 10 > self._order.least
+        return users / self._waited() * self._order.patience_s / 10 > self._order.least
+
+
+def _weight_order(
+    order: RestoreTraffic, weights: dict[str, int], generation: int, op: str
+) -> WeightOrder:
+    return WeightOrder(
+        place=order.place,
+        service=order.service,
+        environment=order.environment,
+        weights=weights,
+        expected_generation=generation,
+        op=op,
+    )

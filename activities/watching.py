@@ -16,7 +16,7 @@ from domain.deployment import FULL, Observation, ObserveOrder
 from domain.judge import judge, judge_bake
 from domain.observing import past_of, tick_between
 from domain.rollout import RolloutPlan
-from domain.tick import Tick
+from domain.tick import Tick, watched_ms
 from domain.verdict import Verdict
 
 
@@ -113,8 +113,10 @@ class _Watch:
             await self._next_tick()
 
     async def _next_tick(self) -> None:
-        due = self._mine()[-1].at_ms + self._plan.service.analysis.tick * 1_000
-        await asyncio.sleep(max(0.0, (due - self._hands._now_ms()) / 1_000))
+        tick_s = self._plan.service.analysis.tick
+        due = self._mine()[-1].at_ms + tick_s * 1_000
+        # A wall clock that was set back must not keep us from looking.
+        await asyncio.sleep(min(tick_s, max(0.0, (due - self._hands._now_ms()) / 1_000)))
         await self._store(await self._observe())
 
     async def _observe(self) -> Observation:
@@ -169,8 +171,7 @@ class _Watch:
         return tuple(tick for tick in self._ticks if tick.step == self._order.step)
 
     def _elapsed_s(self) -> float:
-        mine = self._mine()
-        return (mine[-1].at_ms - mine[0].at_ms) / 1_000
+        return watched_ms(self._mine(), self._plan.service.analysis.tick) / 1_000
 
     def _verdict(self) -> Verdict:
         setup, over = self._plan.setup, self._elapsed_s() >= self._order.hold_s

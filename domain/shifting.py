@@ -1,6 +1,6 @@
 """Shifting: which instance gets how much of a target's traffic."""
 
-from domain.deployment import FULL, Instance, Route
+from domain.deployment import FULL, Inspection, Instance, Route
 from domain.errors import Rejected
 
 
@@ -41,3 +41,14 @@ def ready(instances: tuple[Instance, ...], rollout: str) -> tuple[str, ...]:
         for each in instances
         if of_rollout(rollout, each.instance) and each.state == "ready"
     )
+
+
+def serving(seen: Inspection, rollout: str) -> tuple[str, ...]:
+    """Return the ready instances of a rollout, and those with traffic that start again."""
+    fit = ready(seen.instances, rollout)
+    back = (
+        each.instance
+        for each in seen.instances
+        if each.state == "starting" and seen.weight_of(each.instance)
+    )
+    return (*fit, *(name for name in back if of_rollout(rollout, name)))

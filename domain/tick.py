@@ -2,6 +2,8 @@
 
 from domain.record import Record
 
+LONGEST = 5  # lengths that a tick counts for at most, when it is asked how long was watched
+
 
 class Side(Record):
     """What one side did within a tick; every number is an increase, none is cumulative."""
@@ -30,3 +32,13 @@ class Tick(Record):
     crash_loop: bool = False
     metrics: dict[str, tuple[float, float]] = {}  # name: control, canary
     cursor: str = ""  # JSON of the observation that ended it; the next tick begins there
+
+
+def watched_ms(ticks: tuple[Tick, ...], tick_s: float) -> float:
+    """Return how long a step was watched; ticks are wanted every `tick_s` seconds.
+
+    One that is much longer was not: nobody looked meanwhile, or the wall clock was set forward. A
+    clock that was set back makes a tick of no length.
+    """
+    longest = LONGEST * tick_s * 1_000
+    return sum(min(tick.ms, longest) for tick in ticks)

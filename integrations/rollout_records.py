@@ -43,8 +43,11 @@ class RolloutRecords:
 
     async def begin_weights(
         self, rollout: str, op: str, weights: dict[str, int], expected_generation: int, at_ms: int
-    ) -> None:
-        """Write the intent before traffic moves; of a finished `op` nothing changes."""
+    ) -> dict[str, int]:
+        """Write the intent before traffic moves; return the weights to order.
+
+        Those are of the first try of `op`, for it may have reached the driver.
+        """
         work = partial(
             rollout_rows.begin_weights,
             rollout=rollout,
@@ -53,7 +56,7 @@ class RolloutRecords:
             expected_generation=expected_generation,
             at_ms=at_ms,
         )
-        await self._transact(work)
+        return await self._transact(work)
 
     async def end_weights(self, op: str, generation: int, at_ms: int) -> None:
         """Write what was read back; raises `Rejected` (unknown_weights, readback_differs)."""

@@ -65,14 +65,17 @@ def begin_weights(
     weights: dict[str, int],
     expected_generation: int,
     at_ms: int,
-) -> None:
-    """Write the intent to move traffic, anew as long as nothing was read back."""
+) -> dict[str, int]:
+    """Write the intent to move traffic; return its weights, which stay those of the first try."""
     found = _weights_of(conn, op)
-    if found is not None and found.generation is not None:
-        return
-    values = {"weights": json.dumps(weights), "expected_generation": expected_generation}
-    begun = found.begun_at_ms if found else at_ms
-    put(conn, weight_changes, {"op": op}, rollout=rollout, begun_at_ms=begun, **values)
+    if found is None:
+        values = {"weights": json.dumps(weights), "expected_generation": expected_generation}
+        add(conn, weight_changes, op=op, rollout=rollout, begun_at_ms=at_ms, **values)
+        return weights
+    if found.generation is None:
+        change(conn, weight_changes, {"op": op}, expected_generation=expected_generation)
+    intended: dict[str, int] = json.loads(found.weights)
+    return intended
 
 
 def _weights_of(conn: Connection, op: str) -> Row[Any] | None:

@@ -165,7 +165,7 @@ class DirectUndo:
             )
         )
 
-    async def _noted(self, write: Awaitable[None]) -> None:
+    async def _noted(self, write: Awaitable[object]) -> None:
         """Write; where that fails the traffic is moved all the same, and the person is told."""
         try:
             await write

@@ -54,6 +54,7 @@ class Fleet:
         self.bad: dict[str, float] = {}  # sha -> share of bad answers
         self.never_ready: set[str] = set()
         self.rps = RPS
+        self.clock = now_ms
         self.ops: dict[str, int] = {}
         self.built: list[str] = []
         self.stopped: list[str] = []
@@ -127,7 +128,7 @@ class Fleet:
         self._flow()
         return Observation(
             target=order.place.target,
-            at_ms=now_ms(),
+            at_ms=self.clock(),
             generation=self.generation,
             counts=tuple(self._counts(name) for name in self._totals),
             instances=tuple(self.instances.values()),
@@ -190,7 +191,7 @@ class Memory:
 
     async def begin_weights(
         self, rollout: str, op: str, weights: dict[str, int], expected_generation: int, at_ms: int
-    ) -> None:
+    ) -> dict[str, int]:
         change = WeightChange(
             rollout=rollout,
             op=op,
@@ -198,7 +199,7 @@ class Memory:
             expected_generation=expected_generation,
             begun_at_ms=at_ms,
         )
-        self.changes.setdefault(op, change)
+        return self.changes.setdefault(op, change).weights
 
     async def end_weights(self, op: str, generation: int, at_ms: int) -> None:
         self.changes[op] = self.changes[op].but(generation=generation, done_at_ms=at_ms)

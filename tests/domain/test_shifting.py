@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.deployment import FULL, Instance, Route
+from domain.deployment import FULL, Inspection, Instance, Route
 from domain.errors import Rejected
-from domain.shifting import of_rollout, ready, split, weight_of
+from domain.shifting import of_rollout, ready, serving, split, weight_of
 
 NAMES = st.lists(st.text("abc", min_size=1, max_size=4), unique=True, max_size=5).map(tuple)
 
@@ -42,3 +42,18 @@ def test_an_instance_belongs_to_the_rollout_that_its_name_begins_with():
     assert not of_rollout("R1", "R10.0")
     assert ready(instances, "R1") == ("R1.0",)
     assert weight_of("R1", routes) == 15
+
+
+def test_what_starts_again_serves_on_where_it_has_traffic():
+    states = {"R1.0": "ready", "R1.1": "starting", "R1.2": "starting", "R1.3": "down"}
+    instances = tuple(
+        Instance(instance=name, target="t", digest="d", state=state)
+        for name, state in (*states.items(), ("R2.0", "starting"))
+    )
+    routes = tuple(
+        Route(instance=name, address="", version="", digest="", weight=weight)
+        for name, weight in (("R1.0", 0), ("R1.1", 5_000), ("R1.3", 1_000), ("R2.0", 4_000))
+    )
+    seen = Inspection(target="t", generation=1, routes=routes, instances=instances)
+
+    assert serving(seen, "R1") == ("R1.0", "R1.1")
