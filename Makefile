@@ -44,8 +44,9 @@ server: $(READY)
 demo: server ## Bring three ideas to production on a sample service, under load
 	@$(BIN)/slipway demo
 
+# Most tests wait for servers more than they compute: three at once, each file in one process.
 test: server ## All tests, with a real Temporal server, and the branch coverage of domain
-	$(PYTEST) --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
+	$(PYTEST) -q -n 3 --dist loadfile --cov --cov-report=term-missing:skip-covered --cov-fail-under=100
 
 lint: $(READY) ## Format, lint, types, import rules
 	$(BIN)/ruff format --check .
