@@ -89,30 +89,38 @@ def _side(
     if before is None:
         return Side()
     known = {counts.instance: counts for counts in before.counts}
+    mine = [now for now in after.counts if of_rollout(rollout, now.instance) is canary]
     sides = [
-        _figures(now, setup).less(_then(known.get(now.instance), now, setup)).side()
-        for now in after.counts
-        if of_rollout(rollout, now.instance) is canary
+        _figures(now, setup, canary).less(_then(known.get(now.instance), now, setup, canary)).side()
+        for now in mine
     ]
     names = Side.model_fields
     return Side(**{name: sum(getattr(side, name) for side in sides) for name in names})
 
 
-def _then(before: Counts | None, now: Counts, setup: JudgeSetup) -> _Figures:
+def _then(before: Counts | None, now: Counts, setup: JudgeSetup, canary: bool) -> _Figures:
     """Return what was counted before; nothing, where the counter has begun anew."""
     if before is None or before.epoch != now.epoch:
         return _Figures()
-    return _figures(before, setup)
+    return _figures(before, setup, canary)
 
 
-def _figures(counts: Counts, setup: JudgeSetup) -> _Figures:
+def _figures(counts: Counts, setup: JudgeSetup, canary: bool) -> _Figures:
+    """Return what an instance did.
+
+    What another one took when it could not be reached was answered there. It speaks against the
+    new release all the same, but it must not hide that release's errors behind a stable instance
+    that was away.
+    """
     done, errors = counts.done, frozenset(setup.errors)
+    passed_on = 0 if canary else counts.passed_on
     slow, timed = _lateness(counts, setup.slow_ms)
     return _Figures(
         started=counts.started,
-        done=sum(many for name, many in done.items() if name != _GONE_AWAY),
+        done=sum(many for name, many in done.items() if name != _GONE_AWAY) - passed_on,
         clients=counts.bad_clients,
-        by_client=sum(done.get(name, 0) for name in errors & _BY_CLIENT),
+        by_client=sum(done.get(name, 0) for name in errors & _BY_CLIENT)
+        - ("connect" in errors) * passed_on,
         others=sum(done.get(name, 0) for name in errors - _BY_CLIENT),
         slow=slow,
         timed=timed,

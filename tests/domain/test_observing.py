@@ -56,6 +56,25 @@ def test_a_tick_has_what_happened_between_two_looks() -> None:
     assert Observation.model_validate_json(tick.cursor) == after
 
 
+def test_what_another_instance_took_speaks_only_against_the_new_release() -> None:
+    told: dict[str, Any] = {"started": 50, "done": {"2xx": 9, "5xx": 1, "connect": 40}}
+    away = {"passed_on": 38, "bad_clients": 41}
+
+    tick = between(look(), look(counts("old.0", **told, **away), counts("new.0", **told, **away)))
+
+    assert tick.control == Side(started=50, done=12, error=3, errors=3)
+    assert tick.canary == Side(started=50, done=50, error=41, errors=41)
+
+
+def test_what_was_passed_on_is_no_error_where_none_would_have_been() -> None:
+    blind = SETUP.but(errors=("5xx",))
+    away = counts("old.0", started=5, done={"5xx": 1, "connect": 4}, passed_on=4)
+
+    tick = between(look(), look(away), setup=blind)
+
+    assert tick.control == Side(started=5, done=1, error=1, errors=1)
+
+
 def test_the_first_look_opens_a_step_at_zero() -> None:
     tick = between(None, look(counts("new.0", started=7, done={"5xx": 7}), at_ms=5_000))
 
