@@ -1,0 +1,1 @@
+"""Rollouts under load while workers, server, supervisor, edge and services are killed."""
