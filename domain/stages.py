@@ -15,6 +15,13 @@ from domain.fact import (
 from domain.rollout_fact import RolloutFact
 
 _REVISED = (Stage.VALIDATING, Stage.PLANNING)  # a new revision of the spec, until Deploying
+_RELEASED = (
+    Stage.AWAITING_DEPLOY_APPROVAL,  # of the next service
+    Stage.REMEDIATING,
+    Stage.COMPLETED,
+    Stage.ROLLED_BACK,  # a revert was released
+    Stage.REJECTED,
+)
 
 EDGES: dict[Stage, tuple[Stage, ...]] = {
     Stage.REGISTERED: (Stage.VALIDATING, Stage.REJECTED),
@@ -51,11 +58,12 @@ EDGES: dict[Stage, tuple[Stage, ...]] = {
         Stage.AWAITING_DEPLOY_APPROVAL,
         Stage.DEPLOYING,
         Stage.COMPLETED,
+        Stage.ROLLED_BACK,  # a revert that touches no service
         Stage.REJECTED,
     ),
     Stage.AWAITING_DEPLOY_APPROVAL: (Stage.DEPLOYING, Stage.COMPLETED, Stage.REJECTED),
-    Stage.DEPLOYING: (Stage.MONITORING, Stage.REMEDIATING, Stage.COMPLETED),
-    Stage.MONITORING: (Stage.COMPLETED, Stage.REMEDIATING),
+    Stage.DEPLOYING: (Stage.MONITORING, *_RELEASED),
+    Stage.MONITORING: (Stage.DEPLOYING, *_RELEASED),  # the next service of the same round
     Stage.REMEDIATING: (Stage.ROLLED_BACK, Stage.RUNNING, Stage.PLANNING),
     Stage.DRAINING: (Stage.COMPLETED,),
 }

@@ -45,6 +45,16 @@ def end(stage: Stage) -> IdeaEnded:
         (Stage.CRITIQUING, Stage.AWAITING_PLAN_APPROVAL, Stage.SCHEDULED),
         (Stage.REVIEWING, Stage.RUNNING, Stage.REVIEWING, Stage.INTEGRATING, Stage.RUNNING),
         (Stage.MONITORING, Stage.REMEDIATING, Stage.RUNNING),
+        # Two services, each approved by a person, then a revert of both.
+        (
+            Stage.MONITORING,
+            Stage.AWAITING_DEPLOY_APPROVAL,
+            Stage.DEPLOYING,
+            Stage.MONITORING,
+            Stage.DEPLOYING,
+            Stage.MONITORING,
+            Stage.ROLLED_BACK,
+        ),
         (Stage.RUNNING, Stage.DRAINING, Stage.CANCELLED),
         (Stage.CRITIQUING, Stage.SHADOW_COMPLETED),
     ],
