@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.agents import AttemptResult, ImplementTask
 from activities.planning import PlanIdea, Planned
@@ -25,6 +26,7 @@ from activities.source import (
     RoundOpened,
 )
 from domain.change import Change, Release
+from domain.delivery import Stage
 from domain.fact import Fact
 from domain.ledger import RecordFacts, Registered, RegisterIdea
 from domain.plan import Skeleton, SkeletonTask
@@ -32,6 +34,7 @@ from domain.policy import Decision, PolicyOutcome
 from domain.record import ArtifactRef
 from domain.repository import RepositoryFacts
 from domain.review import Counts, EvidenceLevel, GateResult, GateSet, GateSpec, Verdict
+from domain.stages import legal, stage_after
 
 BASE = "b" * 40
 GATES = GateSet(
@@ -70,6 +73,7 @@ class World:
         self.plan = plan or skeleton()
         self.planned: list[Planned] = []  # answers of the planner before the plan
         self.facts: list[Fact] = []
+        self.stages: dict[str, Stage] = {}  # by the key of the idea
         self.operations: list[str] = []
         self.decisions: dict[str, list[Decision]] = {}
         self.attempts: dict[str, list[AttemptResult]] = {}  # task -> results before a change
@@ -95,13 +99,25 @@ class World:
 
     @activity.defn
     async def register_idea(self, order: RegisterIdea) -> Registered:
+        self.stages[order.idea.key] = Stage.REGISTERED
         return Registered(accepted=True)
 
     @activity.defn
     async def record_facts(self, order: RecordFacts) -> None:
         if order.op not in self.operations:  # the same again is no news, as in the real ledger
             self.operations.append(order.op)
+            for fact in order.facts:
+                self._reach(order.key, fact)
             self.facts += order.facts
+
+    def _reach(self, key: str, fact: Fact) -> None:
+        """Refuse what the real ledger would refuse."""
+        now = self.stages.get(key, Stage.REGISTERED)
+        to = stage_after(fact, now)
+        if not legal(now, to):
+            message = f"{key} cannot go from {now} to {to}"
+            raise ApplicationError(message, type="Rejected", non_retryable=True)
+        self.stages[key] = to
 
     @activity.defn
     async def open_round(self, order: OpenRound) -> RoundOpened:
