@@ -77,6 +77,20 @@ def lives(who: Identity) -> bool:
     return identity(who.pid) == who
 
 
+def working_in(folder: Path, word: str) -> list[Identity]:
+    """Return the living processes in this folder whose command has this word."""
+    found = []
+    for seen in everybody():
+        try:
+            words = Path(f"/proc/{seen.pid}/cmdline").read_bytes().split(b"\0")
+            there = Path(f"/proc/{seen.pid}/cwd").readlink()
+        except OSError:
+            continue
+        if not seen.ended and there == folder and word.encode() in words:
+            found.append(Identity(boot_id(), seen.pid, seen.start))
+    return found
+
+
 def _mark(pid: int) -> str:
     """Return the mark that a process inherited; empty: none, or we may not look."""
     try:

@@ -13,7 +13,7 @@ from domain.errors import Rejected, Unavailable
 from domain.hosting import Forget, GiveBack, Listen, Ping
 from domain.record import Record
 from host.supervisor import logs, restarts
-from host.supervisor.census import Identity
+from host.supervisor.census import Identity, lives, working_in
 from host.supervisor.edge_words import EdgeWords
 from host.supervisor.folder import Folder, write_whole
 from host.supervisor.public import Public
@@ -27,6 +27,7 @@ _FAREWELL = 120.0  # seconds for what an edge of another version has begun
 _SOUND = 10.0  # seconds: one that lived so long starts again at once
 _LONGEST = 5.0  # seconds between two starts: all traffic waits for it
 _FILES = 65_536
+_MODULE = "host.edge"
 
 Tell = Callable[[str], None]
 
@@ -50,7 +51,7 @@ class Edge:
         self._tell = tell
         self._words = EdgeWords(folder.edge_door)
         self._process: Running | None = None
-        self._farewell: asyncio.Task[None] | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
         self._serving = asyncio.Event()
         self._log = folder.log("edge")
 
@@ -61,15 +62,31 @@ class Edge:
 
     async def take_up(self) -> None:
         """Find the edge that an earlier supervisor started, and hold its sockets again."""
-        known = self._known()
-        if known is None:
-            return
-        with suppress(ProcessLookupError):
-            self._process = Running(Identity(known.boot, known.pid, known.start))
-            self._tell(f"a new supervisor looks after the edge, process {self.pid}")
+        found = working_in(self._folder.path, _MODULE)
+        known = self._known() or await self._at_door(found)
+        if known is not None:
+            with suppress(ProcessLookupError):
+                self._process = Running(Identity(known.boot, known.pid, known.start))
+                self._tell(f"a new supervisor looks after the edge, process {self.pid}")
+        self._end_strays(found)
+        if self._process and known:
             await self._hold_sockets()
-        if self._process and known.version != self._version:
+        if self._process and known and known.version != self._version:
             await self._renew(self._process)
+
+    async def _at_door(self, found: list[Identity]) -> Known | None:
+        """Return who answers at the edge's door, where that was not written down."""
+        for who in found:
+            if await self._is(who.pid):
+                return Known(boot=who.boot, pid=who.pid, start=who.start)
+        return None
+
+    def _end_strays(self, found: list[Identity]) -> None:
+        """Let others end that were on their way, in or out, as the supervisor was killed."""
+        for who in found:
+            if who.pid != self.pid:
+                with suppress(ProcessLookupError):
+                    self._part_from(Running(who))
 
     async def _hold_sockets(self) -> None:
         try:
@@ -96,7 +113,12 @@ class Edge:
             self._process = old
             self._write(old.who, "")
             return
-        self._farewell = asyncio.create_task(self._bid_farewell(old))
+        self._part_from(old)
+
+    def _part_from(self, old: Running) -> None:
+        farewell = asyncio.create_task(self._bid_farewell(old))
+        self._farewells.add(farewell)
+        farewell.add_done_callback(self._farewells.discard)
 
     async def _bid_farewell(self, old: Running) -> None:
         """Let an edge answer what it has begun, for as long as that may take."""
@@ -199,7 +221,7 @@ class Edge:
             await self._words.ask(Forget(target=target))
 
     def _start(self) -> Running:
-        command = [sys.executable, "-P", "-m", "host.edge"]
+        command = [sys.executable, "-P", "-m", _MODULE]
         # Relative to its folder: the path of a UNIX socket must be short.
         folder = ["--state", self._folder.edge_state.name, "--admin", self._folder.edge_door.name]
         path = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
@@ -222,11 +244,12 @@ class Edge:
             self._tell(f"the edge's process cannot be written down: {error}")
 
     def _known(self) -> Known | None:
-        """Return the edge that was started last; None when nothing was written down."""
+        """Return the edge that was started last; None when that was not written down, or ended."""
         try:
-            return Known.model_validate_json(self._folder.edge_identity.read_text())
+            known = Known.model_validate_json(self._folder.edge_identity.read_text())
         except (OSError, ValueError):
             return None
+        return known if lives(Identity(known.boot, known.pid, known.start)) else None
 
     async def end(self, patience: float) -> None:
         """End it: asked first, so that what is in flight can be answered."""

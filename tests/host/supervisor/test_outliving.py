@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 
 from domain.errors import Unavailable
 from domain.hosting import HostState
-from host.supervisor.census import identity, look
+from host.supervisor.census import identity, look, working_in
 from tests.host.supervisor.house import TARGET, House, until
 from tests.host.supervisor.load import Load
 
@@ -120,6 +122,41 @@ async def test_an_edge_of_another_version_hands_over_and_no_request_fails(house:
     await house.kill()
     await house.open()
     assert await edge_pid(house) == now
+
+
+@pytest.mark.parametrize("noted", [None, "{}", "of one that is gone"])
+async def test_an_edge_that_was_not_written_down_is_found_by_who_answers(
+    house: House, port: int, noted: str | None
+):
+    await house.start()
+    await house.publish(port, await house.ready())
+    edge, path = await edge_pid(house), house.folder / "edge.json"
+    await house.kill()
+    known = path.read_text()
+    path.unlink()
+    if noted is not None:
+        path.write_text(known.replace(str(edge), "4194303") if noted != "{}" else noted)
+    async with Load(port) as load:
+        await house.open()
+        await load.more(20)
+
+    # It was of an unknown version, so another one has taken over; nobody noticed.
+    assert load.failed == []
+    await until(ended(edge))
+    assert working_in(house.folder, "host.edge")[0].pid == await edge_pid(house)
+
+
+async def test_an_edge_that_nobody_looks_after_is_ended(house: House):
+    # The supervisor was killed as it had just started another one.
+    words = [sys.executable, "-P", "-m", "host.edge", "--state", "edge", "--admin", "stray.sock"]
+    stray = await asyncio.to_thread(subprocess.Popen, words, cwd=house.folder)
+    await until(lambda: asyncio.to_thread((house.folder / "stray.sock").exists))
+    edge = await edge_pid(house)
+    await house.kill()
+    await house.open()
+
+    assert await asyncio.to_thread(stray.wait, 20) is not None
+    assert await edge_pid(house) == edge
 
 
 async def test_an_edge_that_cannot_be_replaced_stays(house: House, port: int):
