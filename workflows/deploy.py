@@ -601,6 +601,8 @@ def _asks(plan: RolloutPlan, step: PlannedStep) -> bool:
 
 def _sees_enough(plan: RolloutPlan, verdict: Verdict) -> bool:
     """Return whether what could not be seen is smaller than what the service can live with."""
+    if any(each.log_e >= each.threshold for each in verdict.classes):
+        return False  # it saw something, if only for a moment
     most = max((each.mde for each in verdict.classes), default=float("inf"))
     return most <= plan.service.strategy.promote_mde
 
